@@ -1,0 +1,24 @@
+// Package vedette holds the nouns and contracts of Vedette, which watches websites. It imports
+// the standard library only, and everything else in the module imports it.
+//
+// # A guided tour
+//
+// A [Monitor] is a site to look at every so often. A [Checker] compiles it to a [Check], which
+// looks once and says what it saw, a [Result]. Package watch holds the leases of some shards
+// ([Leaser]), keeps the checks of their monitors on time and hands the results to a [Sink].
+//
+// Package record is that sink. It folds each Result into the monitor's [Status] with package
+// verdict, which is pure: how many looks in a row confirm a change, what a parent that is down
+// hides, when an [Incident] opens and closes. What was found and what follows from it travel
+// as one [Batch], one transaction of a [Writer]. A [Reader] answers people's questions, and the
+// engine's once, when it takes over. A [Keeper] holds history within its bounds: old results
+// become a [Rollup] an hour and a day.
+//
+// What people edit is kept in a [Registry]; a configuration file is applied to it, and the
+// engine reads only the registry. Packages memory and sqlite implement the contracts, and
+// package storetest holds the suites that they must pass. Package app opens the parts that a
+// file asks for and runs them ([Run]).
+//
+// Read on in this order: verdict (the smallest, and the heart), watch, check, record, sqlite,
+// app.
+package vedette
