@@ -1,6 +1,8 @@
 package check
 
 import (
+	"bytes"
+	"encoding/json"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -73,4 +75,16 @@ type Expectation struct {
 func (e *Expectation) UnmarshalText(text []byte) error {
 	*e = Expectation{That: string(text)}
 	return nil
+}
+
+// UnmarshalJSON reads a bare expression or an object with that and say.
+func (e *Expectation) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		*e = Expectation{}
+		return json.Unmarshal(b, &e.That)
+	}
+	type plain Expectation
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	return d.Decode((*plain)(e))
 }
