@@ -13,14 +13,14 @@ type Status struct {
 	Settled State `json:"settled,omitempty"`
 	// Votes holds what each region says, ordered by region.
 	Votes []Vote `json:"votes,omitempty"`
-	// Incident is the open one, if there is one.
-	Incident ID `json:"incident,omitzero"`
+	// Incident is the open one, or nil. It is not changed in place.
+	Incident *Incident `json:"incident,omitempty"`
 	// Muted says why a down opens no incident: the name of the parent that is down. It is
 	// "" where nothing hides it.
 	Muted string `json:"muted,omitempty"`
-	// Hour and Spent say how the present hour of uptime went so far.
-	Hour  time.Time `json:"hour,omitzero"`
-	Spent Spent     `json:"spent"`
+	// Spent says how the hour of Counted went, up to Counted.
+	Counted time.Time `json:"counted,omitzero"`
+	Spent   Spent     `json:"spent"`
 	// Seq is that of the last result that advanced the Status.
 	Seq int64 `json:"seq"`
 	// Version is the writer's: it refuses a Status that was derived from an older one.
@@ -40,6 +40,8 @@ func (s Status) Last() (r Result, ok bool) {
 // A Tally counts looks until they confirm a change.
 type Tally struct {
 	State State `json:"state,omitempty"` // confirmed: up, degraded, down; "" before there was one
+	// Since is when the first of the looks that confirmed State began.
+	Since time.Time `json:"since,omitzero"`
 	// Streak is how many looks in a row contradict State, the first of them at StreakSince;
 	// while State is down, a Streak is of successes.
 	Streak      int       `json:"streak,omitempty"`
@@ -50,9 +52,10 @@ type Tally struct {
 type Vote struct {
 	Region string `json:"region,omitempty"`
 	Tally
-	Since time.Time `json:"since,omitzero"` // of the Tally's State: when the streak that confirmed it began
-	// Last is the newest result by (Token, StartedAt, ID), without its evidence.
+	// Last is the newest result by (Token, StartedAt, ID), without Evidence, Hops and Addr.
 	Last Result `json:"last"`
+	// Stale says that no look has come for too long: the vote does not count until one does.
+	Stale bool `json:"stale,omitempty"`
 }
 
 // Spent is time by state. Seen is the sum of Up, Degraded and Down.

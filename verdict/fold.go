@@ -1,0 +1,222 @@
+package verdict
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vedettehq/vedette"
+)
+
+// A Parent is a monitor that another depends on, and how it does.
+type Parent struct {
+	Monitor vedette.Monitor
+	Status  vedette.Status
+}
+
+// An Outcome is what follows from one result.
+type Outcome struct {
+	Status vedette.Status
+	// Result is the result with Seq and Maintenance set. Seq is 0 for one that came late:
+	// it is history and changes nothing.
+	Result vedette.Result
+	// Incident is what the result opened or closed, or nil.
+	Incident *vedette.Incident
+}
+
+// Fold folds one result into the status of its monitor. Its parents are as they are at that
+// time; inWindow says whether the look lies in one of the monitor's maintenance windows.
+func Fold(m vedette.Monitor, s vedette.Status, r vedette.Result, inWindow bool, parents []Parent) Outcome {
+	s.Monitor = m.ID
+	r.Maintenance = inWindow
+	i := find(s.Votes, r.Region)
+	if m.Paused || i >= 0 && !newer(r, s.Votes[i].Last) {
+		r.Seq = 0
+		return Outcome{Status: s, Result: r}
+	}
+	s = count(m, s, r.StartedAt)
+	s.Seq++
+	r.Seq = s.Seq
+	s.Votes = cast(m, s.Votes, i, r)
+	before := s.State
+	s = settle(m, s, r)
+	if s.State != before {
+		s.Since = since(s, before, r)
+	}
+	return incident(m, s, r, parents)
+}
+
+func find(votes []vedette.Vote, region string) int {
+	return slices.IndexFunc(votes, func(v vedette.Vote) bool { return v.Region == region })
+}
+
+// newer orders results of one region: by token first, so that a watcher whose clock was ahead
+// cannot freeze the status when another takes over.
+func newer(r, last vedette.Result) bool {
+	if r.Token != last.Token {
+		return r.Token > last.Token
+	}
+	if !r.StartedAt.Equal(last.StartedAt) {
+		return r.StartedAt.After(last.StartedAt)
+	}
+	return string(r.ID[:]) > string(last.ID[:])
+}
+
+// cast returns the votes with r folded into the one at i, or into a new one if i < 0. It
+// leaves the given slice as it is: statuses are values that others hold.
+func cast(m vedette.Monitor, votes []vedette.Vote, i int, r vedette.Result) []vedette.Vote {
+	votes = slices.Clone(votes)
+	if i < 0 {
+		votes = append(votes, vedette.Vote{Region: r.Region})
+		slices.SortFunc(votes, func(a, b vedette.Vote) int { return strings.Compare(a.Region, b.Region) })
+		i = find(votes, r.Region)
+	}
+	v := &votes[i]
+	if isStale(r) {
+		// The end of a vote is no look: what was seen before it and arrives after it counts.
+		v.Stale = true
+		return votes
+	}
+	v.Tally, v.Stale, v.Last = Count(m.Confirm, v.Tally, r), false, trim(r)
+	return votes
+}
+
+func isStale(r vedette.Result) bool {
+	return r.Failure != nil && r.Failure.Kind == vedette.KindStale
+}
+
+// trim leaves out of a result what a status does not keep.
+func trim(r vedette.Result) vedette.Result {
+	r.Hops, r.Addr = nil, ""
+	if r.Failure != nil && r.Failure.Evidence != nil {
+		f := *r.Failure
+		f.Evidence = nil
+		r.Failure = &f
+	}
+	return r
+}
+
+// settle sets the state that the votes give at the time of r.
+func settle(m vedette.Monitor, s vedette.Status, r vedette.Result) vedette.Status {
+	s.State = decide(m, s.Votes, r.StartedAt, func(v vedette.Vote) vedette.State { return v.State })
+	if s.State != vedette.Unknown {
+		s.Settled = s.State
+	}
+	if r.Maintenance {
+		s.State = vedette.Maintenance
+	}
+	return s
+}
+
+// decide combines what the fresh votes say: down if at least the quorum of them says so,
+// unknown if fewer than the quorum say anything, else the worst of up and degraded.
+func decide(m vedette.Monitor, votes []vedette.Vote, at time.Time, say func(vedette.Vote) vedette.State) vedette.State {
+	quorum := max(m.Quorum, 1)
+	var known, down, degraded int
+	for _, v := range votes {
+		if v.Stale || v.Last.State == vedette.Unknown || at.Sub(v.Last.StartedAt) > Fresh(m) {
+			continue
+		}
+		switch say(v) {
+		case "":
+			continue
+		case vedette.Down:
+			down++
+		case vedette.Degraded:
+			degraded++
+		}
+		known++
+	}
+	switch {
+	case known < quorum:
+		return vedette.Unknown
+	case down >= quorum:
+		return vedette.Down
+	case down+degraded > 0:
+		return vedette.Degraded
+	}
+	return vedette.Up
+}
+
+// since says when a state that r brought about began: with the first of the looks that
+// confirmed it, unless something else was so in between. Of several regions it is the one
+// that made the quorum.
+func since(s vedette.Status, before vedette.State, r vedette.Result) time.Time {
+	if before == vedette.Maintenance || s.State == vedette.Maintenance || s.State == vedette.Unknown {
+		return r.StartedAt
+	}
+	i := find(s.Votes, r.Region)
+	if began := s.Votes[i].Since; !began.Before(s.Since) && s.Votes[i].State == s.State {
+		return began
+	}
+	return r.StartedAt
+}
+
+// incident opens and closes. It is level-triggered: each look that finds a confirmed down opens
+// an incident if none is open and nothing hides it, so that one which a parent hid opens when
+// the parent is back and the child is not.
+func incident(m vedette.Monitor, s vedette.Status, r vedette.Result, parents []Parent) Outcome {
+	switch s.State {
+	case vedette.Up, vedette.Degraded:
+		s.Muted = ""
+		return closed(s, r, s.Since, "recovered")
+	case vedette.Maintenance:
+		s.Muted = ""
+		return closed(s, r, r.StartedAt, "maintenance")
+	case vedette.Down:
+		if s.Muted = hiddenBy(s, r, parents); s.Muted == "" && s.Incident == nil && r.State == vedette.Down {
+			return opened(m, s, r)
+		}
+	}
+	return Outcome{Status: s, Result: r}
+}
+
+func opened(m vedette.Monitor, s vedette.Status, r vedette.Result) Outcome {
+	// The id is made of the result's, so that a replay gives the same incident.
+	in := vedette.Incident{ID: r.ID, Monitor: m.ID, Opened: s.Since, Seq: s.Seq}
+	if r.Failure != nil {
+		in.Cause = *r.Failure
+	}
+	s.Incident = &in
+	return Outcome{Status: s, Result: r, Incident: &in}
+}
+
+func closed(s vedette.Status, r vedette.Result, at time.Time, reason string) Outcome {
+	if s.Incident == nil {
+		return Outcome{Status: s, Result: r}
+	}
+	in := *s.Incident
+	in.Closed, in.Reason, in.Seq = at, reason, s.Seq
+	s.Incident = nil
+	return Outcome{Status: s, Result: r, Incident: &in}
+}
+
+// hiddenBy names the parent that hides a down: one that is down itself, or one that may turn
+// out to be, because it was not looked at since the child began to fail, or because its own
+// looks fail and have not confirmed it yet. Doubt hides no longer than the parent needs to
+// be found down.
+func hiddenBy(s vedette.Status, r vedette.Result, parents []Parent) string {
+	for _, p := range parents {
+		if p.Monitor.Paused {
+			continue
+		}
+		if p.Status.Settled == vedette.Down && p.Status.State != vedette.Unknown {
+			return p.Monitor.Name
+		}
+		patience := p.Monitor.Interval*time.Duration(max(p.Monitor.Confirm.Down, 1)) + p.Monitor.Timeout
+		if r.StartedAt.Sub(s.Since) <= patience && inDoubt(p.Status, s.Since) {
+			return p.Monitor.Name
+		}
+	}
+	return ""
+}
+
+func inDoubt(parent vedette.Status, failing time.Time) bool {
+	last, seen := parent.Last()
+	if !seen || last.StartedAt.Before(failing) {
+		return true
+	}
+	return slices.ContainsFunc(parent.Votes, func(v vedette.Vote) bool {
+		return v.State != vedette.Down && v.Streak > 0
+	})
+}
