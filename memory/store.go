@@ -1,0 +1,69 @@
+// Package memory keeps everything in this process's memory: it is what opens "memory:", and the
+// fake in tests of what uses a store. It keeps the guarantees of the contracts except that
+// nothing outlives the process. Nothing in it waits with a lock held, so it works under
+// testing/synctest, whose clock is then the store's.
+package memory
+
+import (
+	"context"
+	"sync"
+
+	"github.com/vedettehq/vedette"
+)
+
+var (
+	_ vedette.Writer = (*Store)(nil)
+	_ vedette.Reader = (*Store)(nil)
+	_ vedette.Keeper = (*Store)(nil)
+)
+
+// A Store is a Writer, a Reader and a Keeper, and has a registry of monitors and a Leaser. It is
+// safe for concurrent use.
+type Store struct {
+	monitors monitors
+	leases   leases
+
+	mu        sync.Mutex
+	series    map[vedette.MonitorID]*series
+	statuses  map[vedette.MonitorID]vedette.Status
+	incidents map[vedette.ID]vedette.Incident
+	rollups   map[rollupKey]vedette.Rollup
+	dirty     map[slotKey]int64 // marks
+	mark      int64             // the last one given
+	shards    int
+}
+
+// New returns an empty Store.
+func New() *Store {
+	return &Store{
+		monitors: monitors{
+			rows:    map[vedette.MonitorID]row{},
+			changed: make(chan struct{}),
+		},
+		leases:    leases{held: map[string]vedette.Lease{}},
+		series:    map[vedette.MonitorID]*series{},
+		statuses:  map[vedette.MonitorID]vedette.Status{},
+		incidents: map[vedette.ID]vedette.Incident{},
+		rollups:   map[rollupKey]vedette.Rollup{},
+		dirty:     map[slotKey]int64{},
+	}
+}
+
+// Monitors returns the registry of monitors.
+func (s *Store) Monitors() vedette.Monitors { return &s.monitors }
+
+// Leases returns the leases.
+func (s *Store) Leases() vedette.Leaser { return &s.leases }
+
+// Shards returns the shard count of this store, which is the first one that was wanted.
+func (s *Store) Shards(_ context.Context, want int) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shards == 0 {
+		s.shards = want
+	}
+	return s.shards, nil
+}
+
+// Close does nothing: what is kept goes with the last reference to the Store.
+func (s *Store) Close() error { return nil }
