@@ -52,6 +52,8 @@ type Tally struct {
 type Vote struct {
 	Region string `json:"region,omitempty"`
 	Tally
+	// Failing is how many looks in a row were down, confirmed or not.
+	Failing int `json:"failing,omitempty"`
 	// Last is the newest result by (Token, StartedAt, ID), without Evidence, Hops and Addr.
 	Last Result `json:"last"`
 	// Stale says that no look has come for too long: the vote does not count until one does.

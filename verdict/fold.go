@@ -72,16 +72,23 @@ func cast(m vedette.Monitor, votes []vedette.Vote, i int, r vedette.Result) []ve
 		i = find(votes, r.Region)
 	}
 	v := &votes[i]
-	if isStale(r) {
+	if Stale(r) {
 		// The end of a vote is no look: what was seen before it and arrives after it counts.
 		v.Stale = true
 		return votes
 	}
 	v.Tally, v.Stale, v.Last = Count(m.Confirm, v.Tally, r), false, trim(r)
+	switch r.State {
+	case vedette.Down:
+		v.Failing++
+	case vedette.Up, vedette.Degraded:
+		v.Failing = 0
+	}
 	return votes
 }
 
-func isStale(r vedette.Result) bool {
+// Stale reports whether r is no look but the end of a vote, see [Silence].
+func Stale(r vedette.Result) bool {
 	return r.Failure != nil && r.Failure.Kind == vedette.KindStale
 }
 

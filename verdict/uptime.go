@@ -105,7 +105,7 @@ func see(votes []vedette.Vote, r vedette.Result) []vedette.Vote {
 	if i < 0 {
 		votes, i = append(votes, vedette.Vote{Region: r.Region}), len(votes)
 	}
-	if votes[i].Stale = isStale(r); !votes[i].Stale {
+	if votes[i].Stale = Stale(r); !votes[i].Stale {
 		votes[i].Last = r
 	}
 	return votes
