@@ -1,0 +1,28 @@
+# The few commands of this repository. Tools are pinned here.
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: help
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: test
+test: ## Run all tests, race detector on: what CI runs
+	go build ./...
+	go vet ./...
+	go test -race -timeout 30m ./...
+
+.PHONY: build
+build: ## Build one static binary, bin/vedette
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/vedette ./cmd/vedette
+
+.PHONY: lint
+lint: ## Run golangci-lint as pinned
+	go run $(GOLANGCI_LINT) run ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME (1m)
+	dev/fuzz $(or $(FUZZTIME),1m)
+
+.PHONY: bench
+bench: ## Print ours beside the floor, in one run
+	go run ./dev/bench/watch
