@@ -10,7 +10,7 @@ func newLooks(f factory) looks {
 	l := looks{
 		checks:   f.counters("vedette_checks_total", "Checks made, by what each of them saw.", "state", "kind"),
 		lag:      f.histogram("vedette_schedule_lag_seconds", "How much later than due checks began.", fine()),
-		missed:   f.counters("vedette_checks_missed_total", "Checks that were due and not made, by reason.", "reason"),
+		missed:   f.counters("vedette_checks_missed_total", "Checks that were due and not made or not kept, by reason.", "reason"),
 		inFlight: f.gauge("vedette_checks_in_flight", "Checks being made now."),
 		queued:   f.gauge("vedette_results_queued", "Results that wait to be kept."),
 		held:     f.gauge("vedette_shards_held", "Shards of monitors that this process looks after."),
@@ -18,6 +18,10 @@ func newLooks(f factory) looks {
 	phases := f.histograms("vedette_check_phase_seconds", "Where the time of checks went, as far as they got.", fine(), "phase")
 	for i, name := range phaseNames() {
 		l.phases[i] = phases.WithLabelValues(name)
+	}
+	// What there is from the beginning, at 0, is seen to grow by the first one too.
+	for _, reason := range []string{"overlap", "capacity", "sink", "lease", "late", "stop", "refused"} {
+		l.missed.WithLabelValues(reason)
 	}
 	l.checks.WithLabelValues(string(vedette.Up), "")
 	for _, k := range vedette.Kinds() {
