@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,4 +203,19 @@ func edit(t testing.TB, store *memory.Store, id vedette.MonitorID, f func(*vedet
 	if err := store.Monitors().Put(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// hanging is a store of leases that does not answer while it is stuck, not even to say that the
+// time is up.
+type hanging struct {
+	vedette.Leaser
+	stuck atomic.Bool
+	hang  chan struct{}
+}
+
+func (h *hanging) Acquire(ctx context.Context, owner string, ttl time.Duration, names ...string) ([]vedette.Lease, error) {
+	if h.stuck.Load() {
+		<-h.hang
+	}
+	return h.Leaser.Acquire(ctx, owner, ttl, names...)
 }

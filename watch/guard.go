@@ -39,6 +39,10 @@ func NewGuard(looks []vedette.Check, log *slog.Logger) *Guard {
 const (
 	// asOf is for how long an answer holds.
 	asOf = time.Second
+	// briefly is for how long we are taken as connected by looks that began after the answer.
+	// It bounds how often the targets are asked while some site is down, and how long after
+	// the network is lost a failure may still be blamed on a site.
+	briefly = 250 * time.Millisecond
 	// patience is how long a target may take.
 	patience = 2 * time.Second
 )
@@ -52,7 +56,7 @@ func (g *Guard) judge(ctx context.Context, r *vedette.Result, began time.Time) {
 	}
 	// A look that did not fail asks as well, while we are lost: it brings the news that we are
 	// not any more.
-	g.ask(ctx)
+	g.ask(ctx, began)
 	if failed && ctx.Err() == nil && g.lostSince(began) {
 		f := *r.Failure
 		f.Message = "own connectivity lost: " + f.Message
@@ -84,24 +88,31 @@ func (g *Guard) lostSince(began time.Time) bool {
 	return g.lost || g.lostAt.After(began)
 }
 
-// ask sees to it that the answer is fresh, or that ctx has ended.
-func (g *Guard) ask(ctx context.Context) {
+// ask sees to it that the answer is fresh enough for a look that began then, or that ctx has
+// ended.
+func (g *Guard) ask(ctx context.Context, began time.Time) {
 	select {
 	case g.turn <- struct{}{}:
 		defer func() { <-g.turn }()
 	case <-ctx.Done():
 		return
 	}
-	g.mu.Lock()
-	fresh := !g.asked.IsZero() && time.Since(g.asked) < asOf
-	g.mu.Unlock()
-	if fresh {
+	if g.fresh(began) {
 		return
 	}
 	connected := g.look(ctx)
 	if ctx.Err() == nil {
 		g.note(!connected)
 	}
+}
+
+// fresh reports whether the last answer will do. That we were connected before a look began does
+// not say that we were while it lasted.
+func (g *Guard) fresh(began time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	age := time.Since(g.asked)
+	return age < briefly || age < asOf && (g.lost || g.asked.After(began))
 }
 
 func (g *Guard) note(lost bool) {

@@ -27,8 +27,8 @@ func fit(files uint64, known bool) int {
 
 // A limit is how many looks may be in flight. It falls when descriptors run out, and rises slowly.
 type limit struct {
-	max, now int
-	moved    time.Time // when it last fell or rose
+	max, now   int
+	fell, rose time.Time // for the last time
 }
 
 // exhausted reports whether a look could not be made for want of descriptors.
@@ -41,13 +41,13 @@ func exhausted(r vedette.Result) bool {
 func (w *Watch) shrink() {
 	now := time.Now()
 	l := &w.limit
-	if l.now <= leastInFlight || now.Sub(l.moved) < time.Second && l.now < l.max {
+	if l.now <= leastInFlight || now.Sub(l.fell) < time.Second {
 		return
 	}
 	if l.now == l.max {
 		w.log.Error("descriptors run out, fewer looks at once for a while", "max_in_flight", l.now*3/4)
 	}
-	l.now, l.moved = max(l.now*3/4, leastInFlight), now
+	l.now, l.fell, l.rose = max(l.now*3/4, leastInFlight), now, now
 	w.pool.Resize(l.now)
 	w.poke() // the loop sees to the growth
 }
@@ -59,9 +59,8 @@ func (w *Watch) grow() bool {
 	if l.now >= l.max {
 		return false
 	}
-	n := int(time.Since(l.moved) / time.Second)
-	if n > 0 {
-		l.now, l.moved = min(l.now+n, l.max), l.moved.Add(time.Duration(n)*time.Second)
+	if n := int(time.Since(l.rose) / time.Second); n > 0 {
+		l.now, l.rose = min(l.now+n, l.max), l.rose.Add(time.Duration(n)*time.Second)
 		w.pool.Resize(l.now)
 	}
 	if l.now == l.max {
