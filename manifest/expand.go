@@ -1,0 +1,107 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// expand replaces ${NAME}, ${NAME:-default}, ${NAME:?message} and $$ in text. As in a shell, a
+// default or a message is for a name that is unset or empty. A dollar sign before anything
+// else stands for itself.
+func expand(text string, env func(string) (string, bool)) (string, error) {
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(text, "$")
+		out.WriteString(before)
+		switch {
+		case !found:
+			return out.String(), nil
+		case strings.HasPrefix(after, "$"):
+			out.WriteByte('$')
+			text = after[1:]
+			continue
+		case !strings.HasPrefix(after, "{"):
+			out.WriteByte('$')
+			text = after
+			continue
+		}
+		inner, rest, closed := strings.Cut(after[1:], "}")
+		if !closed {
+			return "", errors.New("${ without a } (for a plain ${ write $${)")
+		}
+		value, err := variable(inner, env)
+		if err != nil {
+			return "", err
+		}
+		out.WriteString(value)
+		text = rest
+	}
+}
+
+// variable returns what the inside of ${} stands for.
+func variable(inner string, env func(string) (string, bool)) (string, error) {
+	name, rest, _ := strings.Cut(inner, ":")
+	if !isName(name) {
+		return "", fmt.Errorf("${%s}: %q is no name of a variable (for a plain ${ write $${)", inner, name)
+	}
+	if rest != "" && rest[0] != '-' && rest[0] != '?' || rest == "" && len(inner) > len(name) {
+		return "", fmt.Errorf("${%s}: want ${%s}, ${%s:-default} or ${%s:?message}", inner, name, name, name)
+	}
+	var value string
+	var set bool
+	if env != nil {
+		value, set = env(name)
+	}
+	switch {
+	case value != "" || set && rest == "":
+		return value, nil
+	case rest == "":
+		return "", fmt.Errorf("environment variable %s is not set: set it, or write ${%s:-default}", name, name)
+	case rest[0] == '?':
+		return "", fmt.Errorf("environment variable %s is not set: %s", name, rest[1:])
+	}
+	return rest[1:], nil
+}
+
+func isName(s string) bool {
+	for i, c := range s {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// escape writes text so that expand gives it back.
+func escape(text string) string {
+	var out strings.Builder
+	for i := range len(text) {
+		out.WriteByte(text[i])
+		if text[i] == '$' && i+1 < len(text) && (text[i+1] == '$' || text[i+1] == '{') {
+			out.WriteByte('$')
+		}
+	}
+	return out.String()
+}
+
+// withoutMessages turns ${NAME:?message} into ${NAME}, which is all that the user of a secret
+// needs once the variable was found to be there.
+func withoutMessages(text string) string {
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(text, "${")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		inner, rest, _ := strings.Cut(after, "}")
+		name, message, _ := strings.Cut(inner, ":")
+		if strings.HasPrefix(message, "?") && !strings.HasSuffix(before, "$") {
+			inner = name
+		}
+		out.WriteString("${" + inner + "}")
+		text = rest
+	}
+}

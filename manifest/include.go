@@ -1,0 +1,108 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// maxSize bounds a file.
+const maxSize = 256 << 20
+
+// An includer reads files, each once, so that a cycle ends.
+type includer struct {
+	*report
+	snapshot *Snapshot
+	seen     map[string]bool // by absolute path, links followed
+}
+
+// read returns one file merged with those it includes, or nil if there is nothing in them.
+func (in *includer) read(name string, data []byte) *node {
+	in.once(name)
+	in.snapshot.add(name, data)
+	file := int32(len(in.files)) //nolint:gosec // nobody has so many files
+	in.files = append(in.files, source{name: name, data: data})
+	if len(data) > maxSize {
+		in.add(pos{file, 1, 1}, "", fmt.Sprintf("larger than %d MiB", maxSize>>20), "")
+		return nil
+	}
+	top := readYAML(file, data, in.report)
+	if top == nil {
+		return nil
+	}
+	if top.kind != dict {
+		in.add(top.at, "", fmt.Sprintf("want a map with the key monitors, not %s", top.kind), "")
+		return nil
+	}
+	for _, pattern := range patterns(top.get("include")) {
+		for _, path := range in.matches(name, pattern) {
+			if more := in.open(path, pattern); more != nil {
+				top = union(top, more, []string{"monitors", "maintenance", "include"}, in.twice)
+			}
+		}
+	}
+	return top
+}
+
+// patterns returns the scalars of an include key; what is wrong with it the decoder says.
+func patterns(n *node) (of []*node) {
+	switch {
+	case n == nil:
+		return nil
+	case n.kind == scalar:
+		return []*node{n}
+	}
+	return slices.DeleteFunc(slices.Clone(n.items), func(i *node) bool { return i.kind != scalar })
+}
+
+// matches returns the files that a pattern in the file called name stands for.
+func (in *includer) matches(name string, pattern *node) []string {
+	glob := pattern.text
+	if !filepath.IsAbs(glob) {
+		glob = filepath.Join(filepath.Dir(name), glob)
+	}
+	in.snapshot.watch(glob)
+	paths, err := filepath.Glob(glob)
+	if err != nil {
+		in.add(pattern.at, "include", fmt.Sprintf("%q is no pattern: %v", pattern.text, err), "")
+		return nil
+	}
+	if len(paths) == 0 && !strings.ContainsAny(glob, `*?[\`) {
+		in.add(pattern.at, "include", fmt.Sprintf("there is no file %s", glob), "")
+	}
+	return paths
+}
+
+func (in *includer) open(path string, pattern *node) *node {
+	if !in.once(path) {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		in.add(pattern.at, "include", err.Error(), "")
+		return nil
+	}
+	return in.read(path, data)
+}
+
+// once reports whether a file was not asked for before.
+func (in *includer) once(path string) bool {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		real = path
+	}
+	abs, err := filepath.Abs(real)
+	key := cmp.Or(abs, real)
+	if err != nil {
+		key = real
+	}
+	if in.seen == nil {
+		in.seen = map[string]bool{}
+	}
+	first := !in.seen[key]
+	in.seen[key] = true
+	return first
+}
