@@ -1,0 +1,98 @@
+package sqlite
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// The layout. Times are microseconds since 1970, 0 being none, except where a unit is named.
+//
+//	names      num -> id. The high bits of a num are the high 40 bits of MonitorID.Hash, which
+//	           also place a monitor's looks within its interval: what arrives together lies
+//	           together in every table that is keyed by num, so that a batch touches few pages.
+//	results    looks without a failure. minute (since 1970) and time are those of id, a UUIDv7.
+//	           body: see codec.go.
+//	failures   looks with one, the same and what went wrong, evidence in JSON. They are kept
+//	           apart since they are kept for longer; a look is in one of the two tables.
+//	statuses   the verdict on each monitor. body: see codec.go. An open incident is kept in
+//	           incidents only.
+//	incidents  closed is 0 while it is open.
+//	rollups    period and at in seconds. spent: five varints of nanoseconds.
+//	dirty      slots; hour is hours since 1970.
+//	monitors   the registry. doc is JSON, null once deleted; rev is the revision of its last
+//	           change, and the greatest is that of the registry.
+//	leases     a lease that has ended stays for its token.
+//	counts     rows by table, and "mark" (the last given to a slot) and "shards".
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// appID marks the file as Vedette's in SQLite's header: "VDTT".
+const appID = 0x56445454
+
+// migrate brings the schema up to date, a transaction a migration. The version is SQLite's
+// user_version, which stands in the file's header and moves with the transaction; a migration
+// tool would add a table and its history for the same.
+func migrate(c *conn) error {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return fmt.Errorf("list migrations: %w", err)
+	}
+	slices.Sort(files)
+	have, err := version(c, len(files))
+	if err != nil {
+		return err
+	}
+	for i := have; i < len(files); i++ {
+		script, err := migrations.ReadFile(files[i])
+		if err != nil {
+			return fmt.Errorf("read migration: %w", err)
+		}
+		all := fmt.Sprintf("begin immediate; %s; pragma application_id = %d; pragma user_version = %d; commit",
+			strings.TrimRight(string(script), "; \n"), appID, i+1)
+		if err := c.script(all); err != nil {
+			_ = c.script("rollback")
+			return fmt.Errorf("migration %s: %w", files[i], err)
+		}
+	}
+	return nil
+}
+
+// current reports an error unless the schema is the one that this program knows.
+func current(c *conn) error {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return fmt.Errorf("list migrations: %w", err)
+	}
+	have, err := version(c, len(files))
+	if err == nil && have < len(files) {
+		err = fmt.Errorf("its schema is version %d and this program reads %d: start vedette up on it once", have, len(files))
+	}
+	return err
+}
+
+// version returns the schema's version, which must be known.
+func version(c *conn, known int) (int, error) {
+	app, err := c.int("pragma application_id")
+	if err != nil {
+		return 0, fmt.Errorf("read application id: %w", err)
+	}
+	tables, err := c.int("select count(*) from sqlite_schema")
+	if err != nil {
+		return 0, fmt.Errorf("read schema: %w", err)
+	}
+	if app != appID && (app != 0 || tables > 0) {
+		return 0, fmt.Errorf("it is another program's database")
+	}
+	have, err := c.int("pragma user_version")
+	if err != nil {
+		return 0, fmt.Errorf("read schema version: %w", err)
+	}
+	if have > int64(known) {
+		return 0, fmt.Errorf("its schema is version %d and this program knows %d: it was written by a newer Vedette", have, known)
+	}
+	return int(have), nil
+}

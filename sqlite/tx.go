@@ -1,0 +1,160 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+
+	"github.com/vedettehq/vedette"
+)
+
+// A tx is a transaction that writes, and what is to be remembered once it is kept.
+type tx struct {
+	*conn
+	s     *Store
+	delta map[string]int64            // of counts
+	nums  map[vedette.MonitorID]int64 // new ones
+	hours map[int64]int64             // dirtied
+
+	dropped int64 // rows, by Prune
+}
+
+// update runs f in a transaction that is kept whole or, if f or the disk fails, not at all.
+func (s *Store) update(ctx context.Context, f func(*tx) error) error {
+	if s.readOnly {
+		return fmt.Errorf("store was opened for reading: %w", vedette.ErrReadOnly)
+	}
+	c, err := s.take(ctx, s.writer)
+	if err != nil {
+		return err
+	}
+	defer func() { s.writer <- c }()
+	t := &tx{conn: c, s: s, delta: map[string]int64{}, nums: map[vedette.MonitorID]int64{}, hours: map[int64]int64{}}
+	if err := t.run(f); err != nil {
+		return err
+	}
+	maps.Copy(s.nums, t.nums)
+	maps.Copy(s.hours, t.hours)
+	return nil
+}
+
+// take waits for a connection until ctx or the store ends.
+func (s *Store) take(ctx context.Context, from chan *conn) (*conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case <-s.closed:
+		return nil, fmt.Errorf("store: %w", fs.ErrClosed)
+	default:
+	}
+	select {
+	case c := <-from:
+		return c, nil
+	case <-s.closed:
+		return nil, fmt.Errorf("store: %w", fs.ErrClosed)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (t *tx) run(f func(*tx) error) error {
+	if _, err := t.exec("begin immediate"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	err := f(t)
+	if err == nil {
+		err = t.flush()
+	}
+	if err == nil {
+		if _, err = t.exec("commit"); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("commit: %w", err)
+	}
+	// SQLite has rolled back by itself after some errors, and then says that there is
+	// nothing to roll back.
+	_, _ = t.exec("rollback")
+	return err
+}
+
+// flush writes what the transaction counted.
+func (t *tx) flush() error {
+	for name, n := range t.delta {
+		if _, err := t.exec("update counts set n = n + ? where name = ?", n, name); err != nil {
+			return fmt.Errorf("count %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// add counts rows of a table.
+func (t *tx) add(table string, n int64) {
+	if n != 0 {
+		t.delta[table] += n
+	}
+}
+
+// mark returns a number that no slot was marked with before.
+func (t *tx) mark() (int64, error) {
+	n, err := t.int("select n from counts where name = 'mark'")
+	t.delta["mark"]++
+	return n + t.delta["mark"], err
+}
+
+// num returns the number of a monitor, and gives it one at its first use: the high bits of its
+// hash, or the next that is free.
+func (t *tx) num(id vedette.MonitorID) (int64, error) {
+	if n, ok := t.s.nums[id]; ok {
+		return n, nil
+	}
+	if n, ok := t.nums[id]; ok {
+		return n, nil
+	}
+	n, known, err := t.monitor(id)
+	if err != nil {
+		return 0, fmt.Errorf("find monitor %q: %w", id, err)
+	}
+	if !known {
+		n = int64(id.Hash() >> 24) //nolint:gosec // 40 bits
+	}
+	for !known {
+		added, err := t.exec("insert into names values (?, ?) on conflict (num) do nothing", n, string(id))
+		if err != nil {
+			return 0, fmt.Errorf("number monitor %q: %w", id, err)
+		}
+		if known = added == 1; !known {
+			n++
+		}
+	}
+	t.nums[id] = n
+	return n, nil
+}
+
+// read runs f over one state of the store, whatever is written meanwhile.
+func (s *Store) read(ctx context.Context, f func(*conn) error) (err error) {
+	c, err := s.take(ctx, s.readers)
+	if err != nil {
+		return err
+	}
+	defer func() { s.readers <- c }()
+	if c == nil {
+		if c, err = connect(s.path, "ro", "query_only = on", "cache_size = -8192", "temp_store = memory"); err != nil {
+			return err
+		}
+	}
+	if _, err := c.exec("begin"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	err = f(c)
+	if _, end := c.exec("commit"); err == nil && end != nil {
+		err = fmt.Errorf("end: %w", end)
+	}
+	return err
+}
+
+// monitor returns the number of a monitor and whether it has one.
+func (c *conn) monitor(id vedette.MonitorID) (num int64, known bool, err error) {
+	return c.find("select num from names where id = ?", string(id))
+}
