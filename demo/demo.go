@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -131,7 +131,7 @@ func (w *Web) serveHTTP(l net.Listener, h http.Handler) {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // watchers break off handshakes all the time
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // watchers break off handshakes all the time
 	}
 	w.ends = append(w.ends, s)
 	w.wg.Go(func() {

@@ -35,7 +35,7 @@ func startProcess(ctx context.Context, dir, name, path string, args ...string) (
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer func() { _ = log.Close() }()
-	p.cmd = exec.CommandContext(ctx, path, args...) //nolint:gosec // our own arguments
+	p.cmd = exec.CommandContext(ctx, path, args...)
 	p.cmd.Stderr = log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
@@ -128,7 +128,7 @@ func (p *process) memory() (m memory, err error) {
 
 // cached is how much of the files is in the page cache, in bytes, and -1 if nobody can tell.
 func cached(ctx context.Context, paths ...string) int64 {
-	out, err := exec.CommandContext(ctx, "fincore", append([]string{"-b", "-n", "-o", "RES"}, paths...)...).Output() //nolint:gosec // our own files
+	out, err := exec.CommandContext(ctx, "fincore", append([]string{"-b", "-n", "-o", "RES"}, paths...)...).Output()
 	if err != nil {
 		return -1
 	}

@@ -15,9 +15,9 @@ import (
 
 func printHead(w io.Writer, window time.Duration, repeat int) {
 	load, _ := os.ReadFile("/proc/loadavg")
-	fmt.Fprintf(w, "%d cores, %s, load %s; %d passes of %v, medians\n\n", //nolint:errcheck // a report
+	fmt.Fprintf(w, "%d cores, %s, load %s; %d passes of %v, medians\n\n",
 		runtime.NumCPU(), runtime.Version(), strings.Join(strings.Fields(string(load))[:3], " "), repeat, window)
-	fmt.Fprintf(w, "%-9s %-8s %8s %9s %6s %22s %12s %20s %7s %7s %8s\n", //nolint:errcheck // a report
+	fmt.Fprintf(w, "%-9s %-8s %8s %9s %6s %22s %12s %20s %7s %7s %8s\n",
 		"row", "subject", "checks/s", "CPU/check", "ratio", "lag p50/p99/max ms", "missed/said", "RSS (anon+file) MB", "cache", "B/row", "cold")
 }
 
@@ -53,7 +53,7 @@ func printLine(w io.Writer, name, who string, all []measured, base time.Duration
 	}
 	rss := fmt.Sprintf("%.0f (%.0f+%.0f)", mb(func(m measured) int64 { return m.memory.rss }),
 		mb(func(m measured) int64 { return m.memory.anon }), mb(func(m measured) int64 { return m.memory.file }))
-	fmt.Fprintf(w, "%-9s %-8s %8.0f %9v %6s %22s %12s %20s %7s %7.0f %8v\n", name, who, //nolint:errcheck // a report
+	fmt.Fprintf(w, "%-9s %-8s %8.0f %9v %6s %22s %12s %20s %7s %7.0f %8v\n", name, who,
 		median(all, func(m measured) float64 { return m.rate }), cpu.Round(time.Microsecond), ratio,
 		fmt.Sprintf("%.2f/%.2f/%.1f", lag(.5), lag(.99), lag(1)),
 		fmt.Sprintf("%d/%s", median(all, func(m measured) int { return m.missed }), said),
@@ -69,7 +69,7 @@ func printAccuracy(w io.Writer, all []measured) {
 			continue
 		}
 		slices.Sort(off[took])
-		fmt.Fprintf(w, "          an answer that takes %v: ttfb off by %v p50, %v p99, %v max, of %d\n", took, //nolint:errcheck // a report
+		fmt.Fprintf(w, "          an answer that takes %v: ttfb off by %v p50, %v p99, %v max, of %d\n", took,
 			quantile(off[took], .5), quantile(off[took], .99), quantile(off[took], 1), len(off[took]))
 	}
 }

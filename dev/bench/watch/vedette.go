@@ -123,7 +123,7 @@ func bytesPerResult(ctx context.Context, store string) (float64, error) {
 // accuracy returns, for each time that an answer took, how far the reported time to the first
 // byte was from the one that the target measured. It reads what Vedette prints.
 func accuracy(ctx context.Context, s spec, binary, config string, arrived map[beat]arrival) (map[time.Duration][]time.Duration, error) {
-	cmd := exec.CommandContext(ctx, binary, "results", "-c", config, "-o", "jsonl") //nolint:gosec // our own arguments
+	cmd := exec.CommandContext(ctx, binary, "results", "-c", config, "-o", "jsonl")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("read results: %w", err)
