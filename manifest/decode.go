@@ -60,7 +60,7 @@ func (d *decoder) basic(n *node, v reflect.Value, path string) {
 	case reflect.Map:
 		d.table(n, v, path)
 	case reflect.Slice:
-		d.items(n, v, path, d.value)
+		d.items(n, v, path)
 	case reflect.Pointer:
 		to := reflect.New(v.Type().Elem())
 		d.value(n, to.Elem(), path)
@@ -183,13 +183,9 @@ func (d *decoder) table(n *node, v reflect.Value, path string) {
 }
 
 // items replaces a list. One value stands for a list of one.
-func (d *decoder) items(n *node, v reflect.Value, path string, each func(*node, reflect.Value, string)) {
+func (d *decoder) items(n *node, v reflect.Value, path string) {
 	of := n.items
 	if n.kind != list {
-		if one := v.Type().Elem(); n.kind == dict && one.Kind() == reflect.Struct && one != reflect.TypeFor[check.Expectation]() {
-			d.add(n.at, path, "want a list, not a map", "begin each item with a dash")
-			return
-		}
 		of = []*node{n}
 	}
 	made := reflect.MakeSlice(v.Type(), len(of), len(of))
@@ -199,10 +195,10 @@ func (d *decoder) items(n *node, v reflect.Value, path string, each func(*node, 
 			at = fmt.Sprintf("%s[%d]", path, i)
 		}
 		if item.kind == null {
-			d.add(item.at, at, "this item of the list is empty", "")
+			d.add(item.at, at, emptyItem, "")
 			continue
 		}
-		each(item, made.Index(i), at)
+		d.value(item, made.Index(i), at)
 	}
 	v.Set(made)
 }

@@ -11,7 +11,7 @@ import (
 
 // document is the whole file.
 type document struct {
-	Store        string              `json:"store" doc:"Where to keep monitors and results: memory: or sqlite:PATH."`
+	Store        string              `json:"store" doc:"Where to keep monitors and results: memory or sqlite:PATH."`
 	HTTP         HTTP                `json:"http" doc:"The server for metrics, health and reload."`
 	Include      []string            `json:"include" doc:"Further files, by pattern, relative to this one. Their monitors and groups are added."`
 	Defaults     settings            `json:"defaults" doc:"What all monitors have unless they or their group say otherwise."`

@@ -23,7 +23,11 @@ func (d *decoder) windows(of []window, l layered, path string) []vedette.Window 
 
 func (d *decoder) window(w window, l layered, path string) vedette.Window {
 	wrong := func(key, text, fix string) {
-		d.add(l.at(join(path, key)), join(l.path, join(path, key)), text, fix)
+		at := path
+		if key != "" {
+			at = join(path, key)
+		}
+		d.add(l.at(at), join(l.path, at), text, fix)
 	}
 	loc, err := time.LoadLocation(w.Zone)
 	if err != nil || w.Zone == "Local" {

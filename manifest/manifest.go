@@ -91,6 +91,9 @@ func (f *File) fill(d *decoder) {
 		Results: r.Results, Failures: r.Failures, Hourly: r.Hourly, Daily: r.Daily,
 		MaxBytes: int64(r.MaxBytes),
 	}
+	if f.doc.Store == "memory" {
+		f.doc.Store = "memory:" // which YAML wants in quotes
+	}
 	f.Store, f.HTTP, f.Connectivity = f.doc.Store, f.doc.HTTP, f.doc.Connectivity
 	f.Metrics, f.Log, f.Region, f.Watch = f.doc.Metrics, f.doc.Log, f.doc.Region, f.doc.Watch
 }
@@ -102,7 +105,7 @@ func (d *decoder) checkTop(doc document, top *node) {
 		return cmp.Or(n, top).at
 	}
 	if text := checkStore(doc.Store); text != "" {
-		d.add(at("store"), "store", text, "want memory: or sqlite:PATH")
+		d.add(at("store"), "store", text, "want memory or sqlite:PATH")
 	}
 	if text := checkListen(doc.HTTP.Listen); text != "" {
 		d.add(at("http.listen"), "http.listen", text, "want HOST:PORT, as in 127.0.0.1:8080")
@@ -113,7 +116,9 @@ func (d *decoder) checkTop(doc document, top *node) {
 	if doc.Metrics.MaxMonitors < 0 {
 		d.add(at("metrics.max_monitors"), "metrics.max_monitors", "less than 0", "")
 	}
-	if n := top.get("monitors"); n == nil || n.kind == null || n.kind == list && len(n.items) == 0 {
+	if n := top.get("monitors"); len(d.found) > 0 {
+		return // which may be why there are none
+	} else if n == nil || n.kind == null || n.kind == list && len(n.items) == 0 {
 		where := top.at
 		if n != nil {
 			where = n.at

@@ -70,6 +70,10 @@ func (d *decoder) resolve(top *node, doc document) *resolved {
 	}
 	for i, item := range n.items {
 		path := fmt.Sprintf("monitors[%d]", i)
+		if item.kind == null {
+			d.add(item.at, path, emptyItem, "")
+			continue
+		}
 		if item.kind != dict {
 			d.add(item.at, path, fmt.Sprintf("want a map with name and url, not %s", item.kind), "")
 			continue

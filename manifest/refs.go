@@ -95,6 +95,9 @@ func (d *decoder) parents(res *resolved, ix *index, i int) {
 	// The list may be shared with the group.
 	known := make([]vedette.MonitorID, 0, len(m.DependsOn))
 	for k, named := range m.DependsOn {
+		if named == "" {
+			continue // it was no name, which is told already
+		}
 		path := fmt.Sprintf("depends_on[%d]", k)
 		id, text, fix := ix.find(res, string(named))
 		if text != "" {

@@ -98,6 +98,7 @@ type report struct {
 	files []source
 	found []found
 	seen  map[found]bool
+	wrong map[pos]bool // where there are mistakes, which warnings would only repeat
 }
 
 type source struct {
@@ -127,12 +128,14 @@ func (r *report) put(f found) {
 	same := f
 	same.path = ""
 	if r.seen == nil {
-		r.seen = map[found]bool{}
+		r.seen, r.wrong = map[found]bool{}, map[pos]bool{}
 	}
-	if !r.seen[same] {
-		r.seen[same] = true
-		r.found = append(r.found, f)
+	if r.seen[same] || f.warning && r.wrong[f.at] {
+		return
 	}
+	r.seen[same] = true
+	r.wrong[f.at] = r.wrong[f.at] || !f.warning
+	r.found = append(r.found, f)
 }
 
 func (r *report) twice(e entry, first pos) {
@@ -200,5 +203,5 @@ func (r *report) forget() {
 	for i := range r.files {
 		r.files[i].data, r.files[i].starts = nil, nil
 	}
-	r.seen, r.found = nil, nil
+	r.seen, r.wrong, r.found = nil, nil, nil
 }

@@ -121,11 +121,7 @@ func (s schema) basic(t reflect.Type) object {
 		return object{"type": []any{"object", "null"}, "additionalProperties": s.of(t.Elem())}
 	case reflect.Slice:
 		items := s.of(t.Elem())
-		many := object{"type": []any{"array", "null"}, "items": items}
-		if t.Elem().Kind() == reflect.Struct && t.Elem() != reflect.TypeFor[check.Expectation]() {
-			return many
-		}
-		return object{"anyOf": []any{many, items}}
+		return object{"anyOf": []any{object{"type": []any{"array", "null"}, "items": items}, items}}
 	case reflect.Bool:
 		return object{"anyOf": []any{object{"type": "boolean"}, fromEnv()}}
 	case reflect.Int:

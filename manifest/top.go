@@ -11,7 +11,7 @@ import (
 func checkStore(store string) string {
 	kind, path, _ := strings.Cut(store, ":")
 	switch {
-	case kind == "memory" && path == "" && store != kind:
+	case kind == "memory" && path == "":
 		return ""
 	case kind == "sqlite" && path != "":
 		return ""

@@ -54,7 +54,13 @@ func (r *report) checker(err error, l layered) {
 	}
 	for _, m := range all {
 		n, whole := l.stack.find(m.Path)
+		if that := n.get("that"); that != nil {
+			n = that // an expectation with words to say
+		}
 		at := l.at(m.Path)
+		if n != nil {
+			at = n.at
+		}
 		if whole && m.Offset > 0 && n.kind == scalar {
 			at = r.inside(n, m.Offset)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -19,6 +20,8 @@ const (
 	// for beyond those that are written.
 	maxCopies = 1 << 20
 )
+
+const emptyItem = "this item of the list is empty"
 
 // A reader makes nodes of one file.
 type reader struct {
@@ -68,19 +71,32 @@ func (r *reader) document(data []byte) (root *node, wrong *syntaxError) {
 	if err != nil {
 		var bad *yaml.SyntaxError
 		if errors.As(err, &bad) {
-			return nil, r.wrong(bad.Token, "no YAML: "+bad.Message)
+			wrong := r.wrong(bad.Token, "no YAML: "+bad.Message)
+			wrong.fix = hint(bad.Message)
+			return nil, wrong
 		}
 		return nil, r.wrong(nil, "no YAML: "+err.Error())
 	}
 	for i, doc := range f.Docs {
 		if i > 0 && doc.Body != nil {
-			return nil, r.wrong(doc.Body.GetToken(), "a second document: remove the --- before it")
+			return nil, r.wrong(doc.Start, "a second document: want one")
 		}
 	}
 	if len(f.Docs) == 0 || f.Docs[0].Body == nil {
 		return nil, nil
 	}
 	return r.node(f.Docs[0].Body), nil
+}
+
+// hint says what mostly causes a message of the parser.
+func hint(message string) string {
+	switch {
+	case strings.Contains(message, "mapping value is not allowed"):
+		return "quote a value that holds a colon and a space, or ends with a colon"
+	case strings.Contains(message, "tab") || strings.Contains(message, "\t"):
+		return "indent with spaces"
+	}
+	return ""
 }
 
 func (r *reader) wrong(at *token.Token, text string) *syntaxError {
@@ -191,7 +207,8 @@ func (r *reader) list(y *ast.SequenceNode) *node {
 	n := &node{kind: list, at: r.pos(y.Start), items: make([]*node, 0, len(y.Values))}
 	for i, v := range y.Values {
 		if !y.IsFlowStyle && i < len(y.Entries) && r.swallows(y.Entries[i].Start, v) {
-			r.report.add(r.pos(y.Entries[i].Start), "", "this item of the list is empty", "")
+			r.report.add(r.pos(y.Entries[i].Start), "", emptyItem, "")
+			continue
 		}
 		n.items = append(n.items, r.node(v))
 	}
