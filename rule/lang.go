@@ -151,11 +151,11 @@ func (l *Lang) teach(src string, err error) *Error {
 		e.Text, e.Offset = at.Message, byteOffset(src, at.From)
 	}
 	if name, ok := strings.CutPrefix(e.Text, "unknown name "); ok {
-		e.Fix = didYouMean(name, append(l.names, builtins()...))
+		e.Fix = DidYouMean(name, append(l.names, builtins()...))
 	}
 	if _, field, ok := strings.Cut(e.Text, " has no field "); ok {
 		e.Text = "there is no " + field
-		e.Fix = didYouMean(field, fieldsBefore(reflect.TypeOf(l.conf.Facts), src, e.Offset))
+		e.Fix = DidYouMean(field, fieldsBefore(reflect.TypeOf(l.conf.Facts), src, e.Offset))
 	}
 	return e
 }

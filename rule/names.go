@@ -43,8 +43,9 @@ func isWord(r rune) bool {
 	return r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
 }
 
-// didYouMean asks for the nearest of names, or lists them if none is near.
-func didYouMean(word string, names []string) string {
+// DidYouMean asks for the one of names that is nearest to a mistyped word, or lists them if none
+// is near.
+func DidYouMean(word string, names []string) string {
 	best, distance := "", len(word)/3+2
 	for _, name := range names {
 		if d := edits(strings.ToLower(word), strings.ToLower(name)); d < distance {
