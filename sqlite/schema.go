@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"slices"
 	"strings"
 )
@@ -36,7 +37,7 @@ const appID = 0x56445454
 // migrate brings the schema up to date, a transaction a migration. The version is SQLite's
 // user_version, which stands in the file's header and moves with the transaction; a migration
 // tool would add a table and its history for the same.
-func migrate(c *conn) error {
+func migrate(c *conn, log *slog.Logger) error {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return fmt.Errorf("list migrations: %w", err)
@@ -57,6 +58,7 @@ func migrate(c *conn) error {
 			_ = c.script("rollback")
 			return fmt.Errorf("migration %s: %w", files[i], err)
 		}
+		log.Info("store migrated", "version", i+1)
 	}
 	return nil
 }

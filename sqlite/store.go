@@ -115,7 +115,7 @@ func (s *Store) begin(ctx context.Context) (err error) {
 	}
 	<-s.writer
 	s.writer <- c
-	if err := migrate(c); err != nil {
+	if err := migrate(c, s.log); err != nil {
 		return err
 	}
 	return s.update(ctx, func(tx *tx) error {
