@@ -55,7 +55,9 @@ func (t *monitors) collectLook(ch chan<- prometheus.Metric, labels []string, l l
 	}
 	times := phaseTimes(&l.phases)
 	for i, name := range phaseNames() {
-		send(ch, t.phase, times[i].Seconds(), append(labels[:len(labels):len(labels)], name))
+		if times[i] > 0 {
+			send(ch, t.phase, times[i].Seconds(), append(labels[:len(labels):len(labels)], name))
+		}
 	}
 	if l.code >= 100 { // below are the codes of DNS
 		send(ch, t.code, float64(l.code), labels)

@@ -145,6 +145,20 @@ func TestMonitorSeries(t *testing.T) {
 	}
 }
 
+func TestPhasesThatACheckDidNotComeToAreAbsent(t *testing.T) {
+	m := metrics.New(metrics.Config{})
+	m.Define(vedette.Monitor{ID: "a"})
+	m.Looked(vedette.Result{Monitor: "a", State: vedette.Down, Phases: vedette.Phases{Connect: time.Second}})
+	text := scrape(t, m)
+	want := []string{`vedette_monitor_phase_seconds{group="",monitor="a",phase="connect",region=""} 1`}
+	if diff := cmp.Diff(want, lines(text, "vedette_monitor_")[:1]); diff != "" || len(lines(text, "vedette_monitor_phase")) != 1 {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if got := lines(text, `vedette_check_phase_seconds_count{phase="ttfb"}`); !strings.HasSuffix(got[0], " 0") {
+		t.Errorf("got %v, want none observed", got)
+	}
+}
+
 func TestVerdictSeries(t *testing.T) {
 	for _, c := range []struct {
 		state vedette.State
@@ -319,6 +333,13 @@ func BenchmarkLooked(b *testing.B) {
 	}
 }
 
+// discard is a ResponseWriter that keeps nothing.
+type discard struct{}
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) WriteHeader(int)             {}
+
 func BenchmarkScrape10000Monitors(b *testing.B) {
 	m := metrics.New(metrics.Config{})
 	r := look()
@@ -328,8 +349,9 @@ func BenchmarkScrape10000Monitors(b *testing.B) {
 		m.Looked(r)
 		m.Judged(vedette.Status{Monitor: r.Monitor, State: vedette.Up})
 	}
+	req := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/metrics", http.NoBody)
 	b.ReportAllocs()
 	for b.Loop() {
-		scrape(b, m)
+		m.Handler().ServeHTTP(discard{}, req)
 	}
 }

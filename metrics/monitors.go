@@ -74,7 +74,7 @@ func newDescs(labels []string) descs {
 	return descs{
 		up:           desc("vedette_monitor_up", "1 if the verdict is up or degraded, 0 if it is down; absent while it is another."),
 		degraded:     desc("vedette_monitor_degraded", "1 if the verdict is degraded, 0 if it is up or down; absent while it is another."),
-		phase:        desc("vedette_monitor_phase_seconds", "Where the time of the last check went.", "phase"),
+		phase:        desc("vedette_monitor_phase_seconds", "Where the time of the last check went, as far as it got.", "phase"),
 		code:         desc("vedette_monitor_http_status_code", "Status code of the last check; absent if there was none."),
 		notAfter:     desc("vedette_monitor_cert_not_after_timestamp_seconds", "When the certificate chain that the last check saw ends."),
 		openIncident: desc("vedette_monitor_incident_open", "Whether an incident of the monitor is open."),
