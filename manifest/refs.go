@@ -18,14 +18,10 @@ func (d *decoder) id(m monitor, l layered) vedette.MonitorID {
 		}
 		return vedette.MonitorID(m.ID)
 	}
-	name, of := slug(m.Name), slug(m.Group)
-	if name == "" && m.Name != "" {
+	if slug(m.Name) == "" && m.Name != "" {
 		d.add(l.at("name"), join(l.path, "name"), fmt.Sprintf("no id can be made of %q", m.Name), "give it one with id:")
 	}
-	if of != "" {
-		name = of + "/" + name
-	}
-	return vedette.MonitorID(name)
+	return ID(m.Group, m.Name)
 }
 
 // slug writes a name with a-z, 0-9 and single dashes between.

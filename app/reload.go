@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vedettehq/vedette/manifest"
+)
+
+// How often the files are looked at for a change: as often as costs next to nothing.
+const (
+	lookAtFile  = 200 * time.Millisecond
+	lookAtMost  = 5 * time.Second
+	lookShareOf = 50 // reading them takes at most one part in so many of the time
+)
+
+// ErrNoFile reports that there is no file to read again.
+var ErrNoFile = errors.New("no configuration file")
+
+// Reload reads the file again and applies it. A file with mistakes is refused whole, with
+// [manifest.Errors], and the old one stays in force. The app must be running.
+func (a *App) Reload(ctx context.Context) error {
+	if a.file.Load() == nil {
+		return ErrNoFile
+	}
+	answer := make(chan error, 1)
+	select {
+	case a.reload <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// follow applies the file again when its content changes, or when asked.
+func (a *App) follow(ctx context.Context) error {
+	timer := time.NewTimer(lookAtFile)
+	defer timer.Stop()
+	snapshot := a.file.Load().Snapshot
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case answer := <-a.reload:
+			var err error
+			snapshot, err = a.reloadNow(ctx, snapshot)
+			answer <- err
+			continue
+		case <-timer.C:
+		}
+		began := time.Now()
+		if a.cfg.Manifest == nil && snapshot.Now() != snapshot.Digest {
+			snapshot, _ = a.reloadNow(ctx, snapshot) // said in the log
+		}
+		timer.Reset(min(max(lookShareOf*time.Since(began), lookAtFile), lookAtMost))
+	}
+}
+
+// reloadNow reads and applies the file, says in the log how it went, and returns what to look
+// for changes of from now on.
+func (a *App) reloadNow(ctx context.Context, old manifest.Snapshot) (manifest.Snapshot, error) {
+	began := time.Now()
+	f, err := a.read()
+	if err == nil {
+		err = a.apply(ctx, f)
+	}
+	a.metrics.Reloaded(err == nil)
+	if err != nil {
+		a.refuse(err)
+		if f == nil || f.Snapshot.Digest == "" {
+			old.Digest = old.Now() // it cannot be read: wait until that changes
+			return old, err
+		}
+		return f.Snapshot, err
+	}
+	a.warnOfRestart(f)
+	a.file.Store(f)
+	a.ready.refused.Store(nil)
+	a.warn(f)
+	a.cfg.Log.Info("configuration reloaded", "took", time.Since(began).Round(time.Millisecond))
+	return f.Snapshot, nil
+}
+
+// warn says in the log what a file probably does not mean.
+func (a *App) warn(f *manifest.File) {
+	for _, w := range f.Warnings {
+		a.cfg.Log.Warn("configuration", "warning", w.Error())
+	}
+}
+
+// refuse says what is wrong with a file; the old one stays in force.
+func (a *App) refuse(err error) {
+	a.ready.refused.Store(&err)
+	var mistakes manifest.Errors
+	if !errors.As(err, &mistakes) {
+		a.cfg.Log.Error("configuration refused, the old one stays in force", "err", err)
+		return
+	}
+	for _, m := range mistakes {
+		a.cfg.Log.Error("configuration refused, the old one stays in force", "err", m.Error())
+	}
+}
+
+// warnOfRestart names the settings that changed and are taken at start only.
+func (a *App) warnOfRestart(f *manifest.File) {
+	old := a.file.Load()
+	for key, changed := range map[string]bool{
+		"store": f.Store != old.Store, "http": f.HTTP != old.HTTP, "retention": f.Retention != old.Retention,
+		"region": f.Region != old.Region, "watch": f.Watch != old.Watch,
+		"connectivity": fmt.Sprint(f.Connectivity) != fmt.Sprint(old.Connectivity),
+		"metrics":      fmt.Sprint(f.Metrics) != fmt.Sprint(old.Metrics), "log": f.Log != old.Log,
+	} {
+		if changed {
+			a.cfg.Log.Warn("this setting takes effect at the next start", "key", key)
+		}
+	}
+}

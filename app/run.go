@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/check"
+	"github.com/vedettehq/vedette/metrics"
+	"github.com/vedettehq/vedette/record"
+	"github.com/vedettehq/vedette/watch"
+)
+
+// shards is how many parts the monitors of a new store are cut into.
+const shards = 64
+
+// Run runs the app until ctx ends. Then it stops in the order of the data path: no new
+// looks, those in flight end within the grace period, what they found is written, the store is
+// closed. It returns nil when all went well.
+func (a *App) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.store.close()) }()
+	parts, err := a.parts(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.applyFirst(ctx); err != nil {
+		return err
+	}
+	return vedette.Run(ctx, parts...)
+}
+
+// parts makes what runs, each of which may use those before it.
+func (a *App) parts(ctx context.Context) ([]vedette.Part, error) {
+	var parts []vedette.Part
+	if a.has("record") {
+		parts = append(parts, a.record)
+	}
+	if a.has("watch") {
+		w, err := a.newWatch(ctx)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, w)
+	}
+	if f := a.file.Load(); f != nil {
+		parts = append(parts, vedette.PartFunc(a.follow))
+	}
+	if a.has("api") {
+		l, err := a.listen(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if l != nil {
+			parts = append(parts, a.serve(l))
+		}
+	}
+	return parts, nil
+}
+
+func (a *App) newRecord() (*record.Record, error) {
+	cfg := record.Config{
+		Monitors: a.store.monitors, Writer: a.metrics.Writer(a.store.writer), Reader: a.store.reader, Keeper: a.store.keeper,
+		Leaser: a.store.leases, Owner: owner(),
+		Told: a.told, Sized: a.metrics.Rows, Log: a.cfg.Log,
+	}
+	if f := a.file.Load(); f != nil {
+		cfg.Retention = f.Retention
+	}
+	return record.New(cfg)
+}
+
+func owner() string { return vedette.NewID(time.Now()).String() }
+
+func (a *App) newWatch(ctx context.Context) (*watch.Watch, error) {
+	n, err := a.store.shards(ctx, shards)
+	if err != nil {
+		return nil, fmt.Errorf("read the number of shards: %w", err)
+	}
+	if n != shards {
+		a.cfg.Log.Info("the store's number of shards is used", "shards", n)
+	}
+	cfg := watch.Config{
+		Monitors: a.store.monitors, Leaser: a.store.leases, Reader: a.store.reader, Checker: a.checker,
+		Sink: a.ready.sink(a.metrics.Sink(a.record)), Shards: n, Owner: owner(), Grace: a.cfg.Grace,
+		Meter: a.metrics, Log: a.cfg.Log,
+	}
+	if f := a.file.Load(); f != nil {
+		cfg.Region, cfg.MaxInFlight = f.Region, f.Watch.MaxInFlight
+		if cfg.Guard, err = a.guard(f.Connectivity.Targets); err != nil {
+			return nil, err
+		}
+	}
+	return watch.New(cfg)
+}
+
+// guard makes the guard that tells a site that is down from our own network being down.
+func (a *App) guard(targets []string) (*watch.Guard, error) {
+	if len(targets) == 0 {
+		return nil, nil //nolint:nilnil // no guard is a guard that is off
+	}
+	looks := make([]vedette.Check, len(targets))
+	for i, url := range targets {
+		m := withDefaults(vedette.Monitor{URL: url, Timeout: 2 * time.Second})
+		look, err := a.checker.Compile(m)
+		if err != nil {
+			return nil, fmt.Errorf("connectivity target %s: %w", url, err)
+		}
+		looks[i] = look
+	}
+	return watch.NewGuard(looks, a.cfg.Log), nil
+}
+
+func (a *App) metricsConfig() metrics.Config {
+	cfg := metrics.Config{Version: a.cfg.Version}
+	if f := a.file.Load(); f != nil {
+		cfg.Labels, cfg.MaxMonitors = f.Metrics.Labels, f.Metrics.MaxMonitors
+	}
+	return cfg
+}
+
+// listen opens the address to serve on; nil if there is none.
+func (a *App) listen(ctx context.Context) (net.Listener, error) {
+	if a.cfg.Listener != nil || a.cfg.Listen == "" {
+		return a.cfg.Listener, nil
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", a.cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("serve http: %w (choose another address with --listen or http.listen)", err)
+	}
+	return l, nil
+}
+
+// serve answers over HTTP until told to stop.
+func (a *App) serve(l net.Listener) vedette.Part {
+	return vedette.PartFunc(func(ctx context.Context) error {
+		server := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second}
+		done := make(chan error, 1)
+		go func() { done <- server.Serve(l) }()
+		a.cfg.Log.Info("serving", "address", "http://"+l.Addr().String())
+		select {
+		case err := <-done:
+			return fmt.Errorf("serve http: %w", err)
+		case <-ctx.Done():
+		}
+		stop, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := server.Shutdown(stop); err != nil {
+			_ = server.Close() // a client that does not let go must not hold us
+		}
+		<-done
+		return nil
+	})
+}
+
+var _ vedette.Checker = (*check.Checker)(nil)

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/app"
+)
+
+// A question is what the commands that read a store have in common.
+type question struct {
+	config, store, format string
+	filter                app.Filter
+}
+
+func (q *question) flags(cmd *cobra.Command) {
+	configFlag(cmd, &q.config)
+	outputFlag(cmd, &q.format)
+	cmd.Flags().StringVar(&q.store, "store", "", "store to read instead of the file's: sqlite:PATH")
+	cmd.Flags().StringVar(&q.filter.Group, "group", "", "only monitors of this group")
+}
+
+// ask opens the store and calls f with it.
+func (q *question) ask(ctx context.Context, f func(*app.View) error) (err error) {
+	if err := checkFormat(q.format); err != nil {
+		return err
+	}
+	url := q.store
+	if url == "" {
+		file, err := load(q.config)
+		if err != nil {
+			return err
+		}
+		url = file.Store
+	}
+	v, err := app.OpenView(ctx, url, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := v.Close(); err == nil {
+			err = e
+		}
+	}()
+	return f(v)
+}
+
+func newStatus(s streams) *cobra.Command {
+	var q question
+	var state string
+	cmd := &cobra.Command{
+		Use: "status [NAME...]", Short: "Show how the monitors do",
+		Long: "Shows the verdict on each monitor, from the store that the configuration names.\nA process that watches may be running or not.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q.filter.Names, q.filter.State = args, vedette.State(state)
+			return q.ask(cmd.Context(), func(v *app.View) error {
+				lines, err := v.Status(cmd.Context(), q.filter)
+				if err != nil {
+					return err
+				}
+				if q.format == "table" {
+					defer summary(s, lines)
+				}
+				return write(s.out, q.format, lines, statusColumns())
+			})
+		},
+	}
+	q.flags(cmd)
+	cmd.Flags().StringVar(&state, "state", "", "only monitors in this state: up, degraded, down, unknown, maintenance, paused")
+	return cmd
+}
+
+func statusColumns() []column[app.MonitorStatus] {
+	return []column[app.MonitorStatus]{
+		{"monitor", func(m app.MonitorStatus) string { return string(m.ID) }},
+		{"state", func(m app.MonitorStatus) string { return stateCell(m.State) }},
+		{"for", func(m app.MonitorStatus) string { return ago(m.Since) }},
+		{"checked", func(m app.MonitorStatus) string { return ago(m.CheckedAt) }},
+		{"code", func(m app.MonitorStatus) string { return number(m.Code) }},
+		{"took", func(m app.MonitorStatus) string { return milli(m.DurationMS) }},
+		{"24h", func(m app.MonitorStatus) string { return uptime(m.Uptime24h) }},
+		{"last failure", lastFailure},
+	}
+}
+
+func lastFailure(m app.MonitorStatus) string {
+	if m.Failure == "" {
+		return ""
+	}
+	said := fmt.Sprintf("%s: %s", m.FailureKind, m.Failure)
+	if m.Muted != "" {
+		return fmt.Sprintf("(hidden by %s) %s", m.Muted, said)
+	}
+	return said
+}
+
+func number(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
+func uptime(share *float64) string {
+	if share == nil {
+		return "-"
+	}
+	if *share == 1 {
+		return "100%"
+	}
+	return fmt.Sprintf("%.2f%%", *share*100)
+}
+
+// summary counts the monitors by state.
+func summary(s streams, lines []app.MonitorStatus) {
+	count := make(map[vedette.State]int)
+	for _, l := range lines {
+		count[l.State]++
+	}
+	parts := []string{fmt.Sprintf("%d monitors", len(lines))}
+	for _, state := range []vedette.State{vedette.Up, vedette.Degraded, vedette.Down, vedette.Unknown, vedette.Maintenance, vedette.Paused} {
+		if n := count[state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	fmt.Fprintln(s.err, strings.Join(parts, ", "))
+}
+
+func newResults(s streams) *cobra.Command {
+	var q question
+	var limit int
+	cmd := &cobra.Command{
+		Use: "results", Short: "Show what checks saw",
+		Long: "Shows results from the store that the configuration names: the newest --limit of them.\nA table begins with the newest; the other formats are in the order of time.",
+		Args: noArgs("results takes no names: use --monitor NAME"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("limit") && q.format == "jsonl" {
+				limit = 0
+			}
+			if limit < 0 {
+				return usagef("--limit %d: want 0 for all, or more", limit)
+			}
+			return q.ask(cmd.Context(), func(v *app.View) error { return results(cmd.Context(), s, v, q, limit) })
+		},
+	}
+	q.flags(cmd)
+	cmd.Flags().StringSliceVar(&q.filter.Names, "monitor", nil, "only this monitor, by name or id; may be repeated")
+	cmd.Flags().IntVar(&limit, "limit", 50, "how many; 0 is all, the default for -o jsonl")
+	return cmd
+}
+
+func results(ctx context.Context, s streams, v *app.View, q question, limit int) error {
+	if q.format == "jsonl" && limit == 0 {
+		e := json.NewEncoder(s.out)
+		return v.Results(ctx, q.filter, vedette.Span{}, func(r app.ResultLine) error { return e.Encode(r) })
+	}
+	var lines []app.ResultLine
+	err := v.Results(ctx, q.filter, vedette.Span{N: limit, Newest: true}, func(r app.ResultLine) error {
+		lines = append(lines, r)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if q.format != "table" {
+		slices.Reverse(lines)
+	}
+	return write(s.out, q.format, lines, resultColumns())
+}
+
+func resultColumns() []column[app.ResultLine] {
+	return []column[app.ResultLine]{
+		{"started", func(r app.ResultLine) string { return r.StartedAt.Local().Format("2006-01-02 15:04:05.000") }},
+		{"monitor", func(r app.ResultLine) string { return string(r.Monitor) }},
+		{"state", func(r app.ResultLine) string { return stateCell(r.State) }},
+		{"code", func(r app.ResultLine) string { return number(r.Code) }},
+		{"took", func(r app.ResultLine) string { return milli(r.DurationMS) }},
+		{"failure", func(r app.ResultLine) string {
+			if r.Failure == "" {
+				return ""
+			}
+			return string(r.FailureKind) + ": " + r.Failure
+		}},
+	}
+}
+
+func newIncidents(s streams) *cobra.Command {
+	var q question
+	var limit int
+	var open bool
+	cmd := &cobra.Command{
+		Use: "incidents", Short: "Show when sites were down",
+		Long: "Shows incidents, newest first, from the store that the configuration names. One runs from\nthe first failure of the checks that confirmed it to the first success of those that ended it.",
+		Args: noArgs("incidents takes no names: use --monitor NAME"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return q.ask(cmd.Context(), func(v *app.View) error {
+				lines, err := v.Incidents(cmd.Context(), q.filter, open, limit)
+				if err != nil {
+					return err
+				}
+				return write(s.out, q.format, lines, incidentColumns())
+			})
+		},
+	}
+	q.flags(cmd)
+	cmd.Flags().StringSliceVar(&q.filter.Names, "monitor", nil, "only this monitor, by name or id; may be repeated")
+	cmd.Flags().IntVar(&limit, "limit", 50, "how many")
+	cmd.Flags().BoolVar(&open, "open", false, "only open ones")
+	return cmd
+}
+
+func incidentColumns() []column[app.IncidentLine] {
+	return []column[app.IncidentLine]{
+		{"opened", func(i app.IncidentLine) string { return i.OpenedAt.Local().Format("2006-01-02 15:04:05") }},
+		{"monitor", func(i app.IncidentLine) string { return string(i.Monitor) }},
+		{"lasted", func(i app.IncidentLine) string { return short(time.Duration(i.DurationS * float64(time.Second))) }},
+		{"closed", func(i app.IncidentLine) string {
+			if i.ClosedAt == nil {
+				return stateCell(vedette.Down)
+			}
+			return i.Reason
+		}},
+		{"cause", func(i app.IncidentLine) string { return string(i.FailureKind) + ": " + i.Failure }},
+	}
+}
+
+func noArgs(say string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usagef("%s", say)
+		}
+		return nil
+	}
+}

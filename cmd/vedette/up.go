@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/app"
+	"github.com/vedettehq/vedette/manifest"
+)
+
+func lookupEnv(name string) (string, bool) { return os.LookupEnv(name) }
+
+const upHelp = `Watches what the configuration lists, or these URLs, until it is told to stop.
+
+SIGTERM and SIGINT stop it: no new checks, those in flight end within 10s, and
+what they found is written. A second signal stops it at once. SIGHUP and
+POST /-/reload read the configuration again; so does a change of its content.
+
+With -o jsonl each result is a JSON line on stdout once it is on disk.`
+
+// An upFlags is what `vedette up` is told.
+type upFlags struct {
+	config, listen, store, output string
+	roles                         []string
+}
+
+func newUp(s streams) *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use: "up [URL...]", Short: "Watch sites", Long: upHelp,
+		Example: "  vedette up -c vedette.yaml\n  vedette up https://example.com/ tcp://db.internal:5432",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			if f.config != "" {
+				return usagef("either -c FILE or URLs")
+			}
+			return someURLs(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, urls []string) error {
+			if f.output != "" && f.output != "jsonl" {
+				return usagef("output %q: want jsonl", f.output)
+			}
+			return up(cmd.Context(), s, f, urls)
+		},
+	}
+	configFlag(cmd, &f.config)
+	cmd.Flags().StringVar(&f.listen, "listen", "", "address to serve HTTP on instead of the file's http.listen; none for none")
+	cmd.Flags().StringVar(&f.store, "store", "", "store instead of the file's: sqlite:PATH or memory:")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "", "jsonl: each result on stdout once it is kept")
+	cmd.Flags().StringSliceVar(&f.roles, "role", nil, "parts to run: "+strings.Join(app.Roles(), ", ")+" (default all)")
+	return cmd
+}
+
+func up(ctx context.Context, s streams, f upFlags, urls []string) error {
+	log := newLogs(s.err)
+	cfg := app.Config{
+		Store: f.store, Roles: f.roles, Env: os.LookupEnv, Version: version(), Log: slog.New(log),
+	}
+	var err error
+	if len(urls) > 0 {
+		cfg.File, cfg.Manifest = "command line", manifest.Init(urls)
+	} else if cfg.File, err = find(f.config); err != nil {
+		return err
+	}
+	a, err := app.New(cfg)
+	if err != nil {
+		return err
+	}
+	log.use(a.File().Log)
+	a.Listen(address(f.listen, a.File()))
+	if f.output == "jsonl" {
+		a.OnKept(printer(s.out, a))
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	go obey(ctx, stop, signals, a, cfg.Log)
+	fmt.Fprintf(s.err, "vedette: %s in %s, results in %s; stop with Ctrl-C\n", count(len(a.File().Monitors), "monitor"), cfg.File, a.Store())
+	return a.Run(ctx)
+}
+
+// address is where to serve: the flag beats the file, so that processes can share one.
+func address(flag string, f *manifest.File) string {
+	switch flag {
+	case "":
+		return f.HTTP.Listen
+	case "none":
+		return ""
+	}
+	return flag
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// printer prints each result that is on disk as a JSON line. Whoever reads them and goes away
+// does not stop the watch.
+func printer(w io.Writer, a *app.App) func([]vedette.Result) {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	return func(results []vedette.Result) {
+		buf.Reset()
+		for _, r := range results {
+			_ = e.Encode(app.NewResultLine(r, a.URL(r.Monitor))) // a buffer takes all
+		}
+		_, _ = w.Write(buf.Bytes())
+	}
+}
+
+// obey does what signals say, until ctx ends.
+func obey(ctx context.Context, stop func(), signals <-chan os.Signal, a *app.App, log *slog.Logger) {
+	stopping := false
+	for {
+		var s os.Signal
+		select {
+		case s = <-signals:
+		case <-ctx.Done():
+			if !stopping {
+				return
+			}
+			s = <-signals
+		}
+		switch {
+		case s == syscall.SIGHUP:
+			_ = a.Reload(ctx) // said in the log
+		case stopping:
+			log.Error("stopped at once by a second signal")
+			os.Exit(exitFailed)
+		default:
+			stopping = true
+			log.Info("stopping", "signal", s.String())
+			stop()
+		}
+	}
+}
