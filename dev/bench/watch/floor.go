@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -141,7 +140,7 @@ func (m *marks) total() time.Duration {
 
 // floorSubject is the floor as something to measure.
 func floorSubject(dir string, s spec) subject {
-	return subject{name: "floor", start: func(ctx context.Context) (*process, error) {
+	return subject{start: func(ctx context.Context) (*process, error) {
 		path, err := s.write("floor.json")
 		if err != nil {
 			return nil, err
@@ -151,5 +150,5 @@ func floorSubject(dir string, s spec) subject {
 			return nil, fmt.Errorf("find myself: %w", err)
 		}
 		return startProcess(ctx, dir, "floor", self, "floor", path)
-	}, timeout: cmp.Or(s.Row.Timeout, time.Second)}
+	}}
 }

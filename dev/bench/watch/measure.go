@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/gob"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,14 +14,12 @@ import (
 	"time"
 )
 
-// A subject is what is measured: a way to start it, and what to read of it while it runs and
-// when it has ended.
+// A subject is what is measured: how to start it, and what to read of it while it runs and when
+// it has ended, both of which may be nil.
 type subject struct {
-	name    string
 	start   func(context.Context) (*process, error)
-	running func(context.Context, *measured) error                   // may be nil
-	ended   func(context.Context, *measured, map[beat]arrival) error // may be nil
-	timeout time.Duration
+	running func(context.Context, *measured) error
+	ended   func(context.Context, *measured, map[beat]arrival) error
 }
 
 // measured is what one pass found.
@@ -43,8 +42,8 @@ type beat struct {
 	due     int64 // microseconds since 1970
 }
 
-// measure starts the subject, waits until every monitor was looked at once, and then measures
-// for the window.
+// measure starts the subject, waits until every monitor was looked at once, measures for the
+// window, and stops it.
 func (b *bench) measure(ctx context.Context, t *runningTarget, s subject) (m measured, err error) {
 	if err := t.ask(ctx, "/reset", nil); err != nil {
 		return m, err
@@ -53,83 +52,85 @@ func (b *bench) measure(ctx context.Context, t *runningTarget, s subject) (m mea
 	if err != nil {
 		return m, err
 	}
-	stopped := false
-	defer func() {
-		if stop := p.stop; !stopped {
-			if failed := stop(); failed != nil {
-				err = fmt.Errorf("%w\n%w", err, failed)
-			}
-		}
-	}()
 	m = measured{counted: -1, cache: -1}
+	log, w, err := b.watch(ctx, t, p, s, &m)
+	if stopped := p.stop(); err != nil || stopped != nil {
+		return m, errors.Join(err, stopped)
+	}
+	m.cpu = w.cpu / time.Duration(max(m.checks(log, w), 1))
+	arrived := m.judge(t.spec, log, w)
+	if s.ended == nil {
+		return m, nil
+	}
+	return m, s.ended(ctx, &m, arrived)
+}
+
+// A window is the span that was measured, and the CPU time that the subject spent in it.
+type window struct {
+	from, to time.Time
+	cpu      time.Duration
+}
+
+// watch measures a subject that was just started, and returns the target's log.
+func (b *bench) watch(ctx context.Context, t *runningTarget, p *process, s subject, m *measured) (log []arrival, w window, err error) {
 	if m.cold, err = t.awaitAll(ctx, p.began); err != nil {
-		return m, err
+		return nil, w, err
 	}
 	settle := time.Second
 	if t.spec.Row.Silent > 0 {
 		settle = 5 * time.Second // until what is silent is known to be down
 	}
 	if err := sleep(ctx, settle); err != nil {
-		return m, err
+		return nil, w, err
 	}
-	from, spent, err := time.Now(), time.Duration(0), error(nil)
-	if spent, err = p.cpu(); err != nil {
-		return m, err
+	before, err := p.cpu()
+	if err != nil {
+		return nil, w, err
 	}
+	w.from = time.Now()
 	if err := sleep(ctx, b.window); err != nil {
-		return m, err
+		return nil, w, err
 	}
 	after, err := p.cpu()
 	if err != nil {
-		return m, err
+		return nil, w, err
 	}
-	to := time.Now()
+	w.to, w.cpu = time.Now(), after-before
 	if m.memory, err = p.memory(); err != nil {
-		return m, err
+		return nil, w, err
 	}
 	if s.running != nil {
-		if err := s.running(ctx, &m); err != nil {
-			return m, err
+		if err := s.running(ctx, m); err != nil {
+			return nil, w, err
 		}
 	}
 	if err := sleep(ctx, 2*time.Second); err != nil { // for what is late
-		return m, err
+		return nil, w, err
 	}
-	log, err := t.log(ctx)
-	if err != nil {
-		return m, err
-	}
-	stopped = true
-	if err := p.stop(); err != nil {
-		return m, err
-	}
-	beats := m.judge(t.spec, log, from, to)
-	m.cpu = (after - spent) / time.Duration(max(m.checks(log, from, to), 1))
-	if s.ended != nil {
-		return m, s.ended(ctx, &m, beats)
-	}
-	return m, nil
+	log, err = t.log(ctx)
+	return log, w, err
 }
 
 // checks counts the arrivals in a span, and sets the rate.
-func (m *measured) checks(log []arrival, from, to time.Time) int {
+func (m *measured) checks(log []arrival, w window) int {
 	n := 0
 	for _, a := range log {
-		if a.At >= from.UnixMicro() && a.At < to.UnixMicro() {
+		if a.At >= w.from.UnixMicro() && a.At < w.to.UnixMicro() {
 			n++
 		}
 	}
-	m.rate = float64(n) / to.Sub(from).Seconds()
+	m.rate = float64(n) / w.to.Sub(w.from).Seconds()
 	return n
 }
 
 // judge compares the target's log with the beats that are due in a span, and returns the
 // arrivals by beat.
-func (m *measured) judge(s spec, log []arrival, from, to time.Time) map[beat]arrival {
+func (m *measured) judge(s spec, log []arrival, w window) map[beat]arrival {
 	arrived := make(map[beat]arrival, len(log))
+	from, to := w.from.UnixMicro(), w.to.UnixMicro()
 	for _, a := range log {
 		at := beat{a.Monitor, s.due(a.Monitor, a.At)}
-		if at.due < from.UnixMicro() || at.due >= to.UnixMicro() {
+		if at.due < from || at.due >= to {
 			continue
 		}
 		if _, again := arrived[at]; !again {
@@ -140,7 +141,7 @@ func (m *measured) judge(s spec, log []arrival, from, to time.Time) map[beat]arr
 	slices.Sort(m.lag)
 	for i := range s.Row.Monitors {
 		interval := s.Row.Interval.Microseconds()
-		for due := s.due(i, from.UnixMicro()) + interval; due < to.UnixMicro(); due += interval {
+		for due := s.due(i, from) + interval; due < to; due += interval {
 			if _, ok := arrived[beat{i, due}]; !ok {
 				m.missed++
 			}

@@ -27,7 +27,6 @@ func vedetteSubject(dir, binary string, s spec) subject {
 	store := filepath.Join(dir, "vedette.db")
 	files := []string{store, store + "-wal"}
 	return subject{
-		name: "vedette",
 		start: func(ctx context.Context) (p *process, err error) {
 			for _, f := range append(files, store+"-shm", store+".lock") {
 				if err := os.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
