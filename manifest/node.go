@@ -41,6 +41,14 @@ type entry struct {
 	val *node
 }
 
+// many returns the items of a list, and anything else as a list of one.
+func (n *node) many() []*node {
+	if n.kind == list {
+		return n.items
+	}
+	return []*node{n}
+}
+
 // get returns the value of a key, or nil.
 func (n *node) get(key string) *node {
 	if n == nil {
@@ -131,12 +139,10 @@ func union(a, b *node, appends []string, twice func(e entry, first pos)) *node {
 		case strings.HasPrefix(e.key, "x-") || e.val.kind == null:
 		case have.val.kind == null:
 			*have = e
+		case slices.Contains(appends, e.key):
+			have.val = &node{kind: list, at: have.val.at, items: slices.Concat(have.val.many(), e.val.many())}
 		case have.val.kind == dict && e.val.kind == dict:
 			have.val = union(have.val, e.val, nil, twice)
-		case have.val.kind == list && e.val.kind == list && slices.Contains(appends, e.key):
-			both := *have.val
-			both.items = slices.Concat(have.val.items, e.val.items)
-			have.val = &both
 		default:
 			twice(e, have.at)
 		}

@@ -98,6 +98,7 @@ func (s *shower) monitor(i int) {
 		}
 		s.field(fd.key, fd.key, value, 4)
 	}
+	s.shorthands(m)
 }
 
 // shape turns a monitor back into the struct of its keys.
@@ -313,4 +314,25 @@ func reserved(word string) bool {
 		return true
 	}
 	return false
+}
+
+// shorthands adds, as comments, the expressions that the keys of a check stand for.
+func (s *shower) shorthands(m *vedette.Monitor) {
+	all, err := check.Expand(*m)
+	if err != nil {
+		return // the file was read without a checker
+	}
+	for _, x := range all {
+		if !x.Default && (strings.HasPrefix(x.Key, "expect") || strings.HasPrefix(x.Key, "warn")) {
+			continue // it stands there already
+		}
+		class := "expect"
+		if x.Warn {
+			class = "warn"
+		}
+		if x.Default {
+			class = "built-in " + class
+		}
+		fmt.Fprintf(s, "\n    # %s: %s: %s", x.Key, class, strings.Join(strings.Fields(x.That), " "))
+	}
 }
