@@ -20,13 +20,13 @@ func (c *counter) Send(_ context.Context, f vedette.Found) error {
 	return nil
 }
 
-// BenchmarkLooks has 2,000 looks a second made on their beats, of a check that does nothing, and
+// BenchmarkLooks has 20,000 and 2,000 looks a second made on their beats, of a check that does nothing, and
 // tells the CPU time of each: what the watch costs beside the checks.
 func BenchmarkLooks(b *testing.B) {
 	for _, c := range []struct {
 		monitors int
 		interval time.Duration
-	}{{2000, time.Second}, {20_000, 10 * time.Second}} {
+	}{{20_000, time.Second}, {20_000, 10 * time.Second}} {
 		b.Run(fmt.Sprintf("%d@%v", c.monitors, c.interval), func(b *testing.B) {
 			store := memory.New()
 			monitors(b, store, c.monitors, vedette.Monitor{Interval: c.interval})

@@ -110,6 +110,9 @@ func (m *meter) Missed(why string, n int) {
 	})
 }
 
+func (m *meter) looks() (n int)  { m.with(func() { n = m.looked }); return n }
+func (m *meter) shards() (n int) { m.with(func() { n = m.held }); return n }
+func (m *meter) most() (n int)   { m.with(func() { n = m.flight }); return n }
 func (m *meter) of(why string) (n int) {
 	m.with(func() { n = m.missed[why] })
 	return n

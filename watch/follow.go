@@ -85,17 +85,17 @@ func (w *Watch) apply(now []vedette.Monitor, gone []vedette.MonitorID) {
 // put leaves the due time alone unless it must change.
 func (w *Watch) put(m vedette.Monitor) {
 	s := w.sites[m.ID]
-	isNew := s == nil
-	if isNew {
+	if s == nil {
 		s = &site{shard: int32(m.ID.Shard(len(w.shards)))} //nolint:gosec // there are not so many shards
 		w.sites[m.ID] = s
 	}
-	anew := isNew || s.gone || s.m.Paused || every(s.m) != every(&m)
-	s.m, s.check, s.told, s.gone = &m, nil, false, false
+	back := s.gone || s.m != nil && s.m.Paused
+	moved := s.set(&m)
+	s.check, s.told, s.gone = nil, false, false
 	switch sh := w.shards[s.shard]; {
 	case m.Paused:
 		w.strike(s)
-	case anew && sh != nil:
+	case sh != nil && (moved || back):
 		s.recheck = false
 		w.plan(sh, s, s.next(w.keeper.Now()))
 	}

@@ -119,8 +119,9 @@ func TestDeletedInFlight(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Second)
-		if r.meter.flight != 1 || len(r.sites) != 0 {
-			t.Errorf("%d at once and %d sites left, want 1 and none", r.meter.flight, len(r.sites))
+		_ = r.stop()
+		if r.meter.most() != 1 || len(r.sites) != 0 {
+			t.Errorf("%d at once and %d sites left, want 1 and none", r.meter.most(), len(r.sites))
 		}
 		if n := len(r.sink.results()); n != 3 {
 			t.Errorf("%d results, want that of the look in flight too: 3", n)

@@ -119,12 +119,12 @@ func ours(k vedette.Kind, message string) vedette.Result {
 // failed ends a look whose check panicked.
 func (w *Watch) failed(s *site, err error) {
 	w.mu.Lock()
-	l, told := s.flight, s.told
+	l, id, told := s.flight, s.m.ID, s.told
 	s.told = true
 	w.mu.Unlock()
 	var p *pool.Panic
 	if errors.As(err, &p) && !told {
-		w.log.Error("check panicked", "monitor", s.m.ID, "stack", string(p.Stack), "err", err)
+		w.log.Error("check panicked", "monitor", id, "stack", string(p.Stack), "err", err)
 	}
 	if l != nil {
 		w.end(l, l.result(ours(vedette.KindInternal, "check ended by "+err.Error())))
@@ -156,7 +156,7 @@ func (w *Watch) pace(s *site, r vedette.Result) {
 	}
 	s.tally, s.looked = verdict.Count(s.m.Confirm, s.tally, r), true
 	soon := s.m.RetryInterval
-	if !verdict.Confirming(s.tally) || soon <= 0 || soon >= every(s.m) {
+	if !verdict.Confirming(s.tally) || soon <= 0 || soon >= s.every {
 		return
 	}
 	at := w.keeper.Now().Add(soon)

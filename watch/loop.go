@@ -69,7 +69,7 @@ func (w *Watch) turn(sh *shard, now time.Time) {
 	beat, next := !s.recheck, s.next(now)
 	s.recheck = false
 	w.plan(sh, s, next)
-	if n := next.Sub(at)/every(s.m) - 1; beat && n > 0 {
+	if n := next.Sub(at)/s.every - 1; beat && n > 0 {
 		w.meter.Missed("late", int(n))
 	}
 	switch {
@@ -128,7 +128,7 @@ func (w *Watch) pass(sh *shard, s *site, now time.Time) {
 	r := l.result(vedette.Result{State: vedette.Unknown, Failure: &vedette.Failure{
 		Kind: vedette.KindMissed,
 		Message: fmt.Sprintf("no free slot within %v: %d looks in flight, %d waiting",
-			every(s.m), w.inFlight, w.pool.Waiting()),
+			s.every, w.inFlight, w.pool.Waiting()),
 	}})
 	w.outbox.add(r)
 	w.meter.Looked(r)

@@ -88,8 +88,8 @@ func TestSlowSiteIsNeverLookedAtTwiceAtOnce(t *testing.T) {
 		}).start(t)
 		time.Sleep(31 * time.Second)
 		_ = r.stop()
-		if r.meter.flight != 1 {
-			t.Errorf("%d at once", r.meter.flight)
+		if r.meter.most() != 1 {
+			t.Errorf("%d at once", r.meter.most())
 		}
 		if n, missed := len(r.sink.results()), r.meter.of("overlap"); n < 10 || n > 11 || missed < 19 || missed > 21 {
 			t.Errorf("%d looks and %d overlaps in 31s, want a third and two thirds of 31", n, missed)
@@ -171,8 +171,8 @@ func TestNoFreeSlotIsCountedAndTold(t *testing.T) {
 		if got := r.meter.of("capacity"); got != missed || missed < 15_000 {
 			t.Errorf("%d missed counted, %d told, want the rest of two intervals", got, missed)
 		}
-		if most > 120 || r.meter.flight > 100 {
-			t.Errorf("%d goroutines with %d in flight, want 100 and a few", most, r.meter.flight)
+		if most > 120 || r.meter.most() > 100 {
+			t.Errorf("%d goroutines with %d in flight, want 100 and a few", most, r.meter.most())
 		}
 	})
 }
@@ -209,7 +209,8 @@ func TestSkippedBeatsAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		sh := &shard{name: r.names[0]}
-		s := &site{m: &vedette.Monitor{ID: "a", Interval: time.Second}}
+		s := &site{}
+		s.set(&vedette.Monitor{ID: "a", Interval: time.Second})
 		r.shards[0] = sh
 		r.plan(sh, s, s.next(time.Now().Add(-10*time.Second)))
 		r.dispatch()

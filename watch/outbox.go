@@ -19,6 +19,7 @@ type outbox struct {
 	sink  vedette.Sink
 	meter Meter
 	log   *slog.Logger
+	told  bool // a refusal in the present batch was logged
 }
 
 func newOutbox(sink vedette.Sink, meter Meter, log *slog.Logger) *outbox {
@@ -52,6 +53,7 @@ func weight(r *vedette.Result) int {
 func (o *outbox) run(ctx context.Context) error {
 	for {
 		o.meter.Queued(o.queue.Len())
+		o.told = false
 		results, err := o.queue.Take(ctx)
 		if len(results) > 0 {
 			err = o.send(ctx, vedette.Found{Results: results})
@@ -104,7 +106,11 @@ func (o *outbox) refused(ctx context.Context, f vedette.Found, err error) error 
 	n := len(f.Results)
 	if n == 1 {
 		o.meter.Missed("refused", 1)
-		o.log.Error("result refused and dropped", "monitor", f.Results[0].Monitor, "id", f.Results[0].ID, "err", err)
+		if !o.told {
+			o.told = true
+			o.log.Error("result refused and dropped, perhaps more of its batch too",
+				"monitor", f.Results[0].Monitor, "id", f.Results[0].ID, "err", err)
+		}
 		return nil
 	}
 	for _, half := range [][]vedette.Result{f.Results[:n/2], f.Results[n/2:]} {

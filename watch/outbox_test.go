@@ -55,8 +55,8 @@ func TestFailingSinkLosesNothingAndKeepsOrder(t *testing.T) {
 			}
 			seen[res.ID] = true
 		}
-		if len(rs) != r.meter.looked || len(seen) != len(rs) || len(rs) < 24_500 {
-			t.Errorf("%d looks, %d delivered, %d of them different", r.meter.looked, len(rs), len(seen))
+		if len(rs) != r.meter.looks() || len(seen) != len(rs) || len(rs) < 24_500 {
+			t.Errorf("%d looks, %d delivered, %d of them different", r.meter.looks(), len(rs), len(seen))
 		}
 		if r.sink.again == 0 || len(r.meter.missed) > 0 {
 			t.Errorf("%d resent, missed %v", r.sink.again, r.meter.missed)
@@ -80,7 +80,7 @@ func TestSinkThatFailsForLongPausesTheLooks(t *testing.T) {
 		}).start(t)
 		r.sink.setFail(func(vedette.Found) error { return errors.New("disk full") })
 		time.Sleep(time.Minute)
-		looked, missed := r.meter.looked, r.meter.of("sink")
+		looked, missed := r.meter.looks(), r.meter.of("sink")
 		if looked < 64 || looked > 80 || looked+missed < 590 {
 			t.Errorf("%d looks and %d missed of 600, want 64 MiB of looks and the rest missed", looked, missed)
 		}
@@ -92,8 +92,8 @@ func TestSinkThatFailsForLongPausesTheLooks(t *testing.T) {
 		if got := r.meter.of("sink"); got > missed+60 {
 			t.Errorf("%d more missed after the sink works again", got-missed)
 		}
-		if n := len(r.sink.results()); n != r.meter.looked || n < looked+120 {
-			t.Errorf("%d delivered of %d", n, r.meter.looked)
+		if n := len(r.sink.results()); n != r.meter.looks() || n < looked+120 {
+			t.Errorf("%d delivered of %d", n, r.meter.looks())
 		}
 		if n, m := r.log.count("looks pause"), r.log.count("looks go on"); n != 1 || m != 1 {
 			t.Errorf("logged %d times that it began and %d that it ended, want once each", n, m)
@@ -119,8 +119,8 @@ func TestRefusedResultIsDroppedAlone(t *testing.T) {
 		if refused < 9 || r.log.count("result refused") != refused {
 			t.Errorf("%d refused, %d logged", refused, r.log.count("result refused"))
 		}
-		if got := len(r.sink.results()); got != r.meter.looked-refused {
-			t.Errorf("%d delivered of %d with %d refused", got, r.meter.looked, refused)
+		if got := len(r.sink.results()); got != r.meter.looks()-refused {
+			t.Errorf("%d delivered of %d with %d refused", got, r.meter.looks(), refused)
 		}
 	})
 }
@@ -152,8 +152,8 @@ func TestStopDeliversWhatWasBegun(t *testing.T) {
 				late++
 			}
 		}
-		if len(rs) != r.meter.looked || late != flying {
-			t.Errorf("%d delivered of %d, %d of the %d in flight", len(rs), r.meter.looked, late, flying)
+		if len(rs) != r.meter.looks() || late != flying {
+			t.Errorf("%d delivered of %d, %d of the %d in flight", len(rs), r.meter.looks(), late, flying)
 		}
 		left, err := store.Leases().List(t.Context(), "")
 		if err != nil || len(left) > 0 {
@@ -202,8 +202,8 @@ func TestStopSaysWhatIsLost(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		began := time.Now()
 		err := r.stop()
-		if !errors.Is(err, gone) || !strings.Contains(err.Error(), fmt.Sprint(r.meter.looked, " are lost")) {
-			t.Errorf("got %v, want %d lost since the disk is gone", err, r.meter.looked)
+		if !errors.Is(err, gone) || !strings.Contains(err.Error(), fmt.Sprint(r.meter.looks(), " are lost")) {
+			t.Errorf("got %v, want %d lost since the disk is gone", err, r.meter.looks())
 		}
 		if took := time.Since(began); took > 11*time.Second {
 			t.Errorf("stopped in %v", took)

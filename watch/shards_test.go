@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,8 +42,8 @@ func TestHandOverKeepsBeatsAndLooksOnce(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		b := rigged(t, store, allUp).start(t)
 		time.Sleep(20 * time.Second)
-		if a.meter.held != 32 || b.meter.held != 32 {
-			t.Fatalf("%d and %d shards, want 32 each", a.meter.held, b.meter.held)
+		if a.meter.shards() != 32 || b.meter.shards() != 32 {
+			t.Fatalf("%d and %d shards, want 32 each", a.meter.shards(), b.meter.shards())
 		}
 		_ = a.stop()
 		time.Sleep(20 * time.Second)
@@ -145,8 +146,8 @@ func TestLeaseLostInTheMiddleOfALook(t *testing.T) {
 		if len(got) != 1 || got[0].Token != mine.Token || got[0].State != vedette.Down {
 			t.Fatalf("got %+v, want the one look that was in flight, with token %d", got, mine.Token)
 		}
-		if r.meter.held != 63 {
-			t.Errorf("%d shards held, want 63", r.meter.held)
+		if r.meter.shards() != 63 {
+			t.Errorf("%d shards held, want 63", r.meter.shards())
 		}
 	})
 }
@@ -224,6 +225,48 @@ func TestWallClockJumpTakesNewTokensAndKeepsBeats(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStoreClockThatIsSetKeepsTheLooksGoing: due times are by the store's clock, so one that is
+// set back must not leave them an hour ahead.
+func TestStoreClockThatIsSetKeepsTheLooksGoing(t *testing.T) {
+	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
+		t.Run(jump.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := memory.New()
+				monitors(t, store, 10, vedette.Monitor{Interval: time.Second})
+				set := &setClock{Leaser: store.Leases()}
+				r := rigged(t, store, allUp, func(c *Config) { c.Leaser = set }).start(t)
+				time.Sleep(10 * time.Second)
+				set.ahead.Store(int64(jump))
+				time.Sleep(20 * time.Second)
+				_ = r.stop()
+				for id, times := range onBeat(t, time.Second, r.sink.results()...) {
+					if len(times) < 28 {
+						t.Errorf("%s was looked at %d times in 30s", id, len(times))
+					}
+				}
+				rs := r.sink.results()
+				if got := time.Until(rs[len(rs)-1].StartedAt) - jump; got.Abs() > 2*time.Second {
+					t.Errorf("started %v off the store's clock", got)
+				}
+			})
+		})
+	}
+}
+
+// setClock is a store of leases whose clock can be set.
+type setClock struct {
+	vedette.Leaser
+	ahead atomic.Int64
+}
+
+func (s *setClock) Acquire(ctx context.Context, owner string, ttl time.Duration, names ...string) ([]vedette.Lease, error) {
+	got, err := s.Leaser.Acquire(ctx, owner, ttl, names...)
+	for i := range got {
+		got[i].At = got[i].At.Add(time.Duration(s.ahead.Load()))
+	}
+	return got, err
 }
 
 // TestLapsedLeaseIsNotWorkedOn is a store that hangs: no renewal, and no error in time either.

@@ -11,6 +11,8 @@ import (
 // A site is what the watch knows of one monitor. The Watch's lock guards it.
 type site struct {
 	m     *vedette.Monitor // never changed, only replaced
+	every time.Duration    // its interval
+	phase time.Duration    // of the interval
 	check vedette.Check    // of m; nil until it is first needed
 	tally vedette.Tally    // what this watch counted, for the pace of rechecks
 	due   time.Time        // of the look that waits or is in flight; zero: it is due no longer
@@ -26,20 +28,25 @@ type site struct {
 	gone    bool // deleted, but still waiting or in flight
 }
 
-// every and timeout are the settings of a monitor that a library's user may have left out.
-func every(m *vedette.Monitor) time.Duration {
-	if m.Interval <= 0 {
-		return time.Minute
+// set makes m the monitor of s, and reports whether that moves its beat. A library's user may
+// have left out its interval.
+func (s *site) set(m *vedette.Monitor) (moved bool) {
+	every := m.Interval
+	if every <= 0 {
+		every = time.Minute
 	}
-	return m.Interval
-}
-
-func timeout(m *vedette.Monitor) time.Duration {
-	return cmp.Or(max(m.Timeout, 0), 10*time.Second)
+	moved = every != s.every
+	s.m, s.every = m, every
+	if moved {
+		s.phase = when.Phase(m.ID.Hash(), every)
+	}
+	return moved
 }
 
 // next is the first beat after now.
-func (s *site) next(now time.Time) time.Time {
-	interval := every(s.m)
-	return when.Next(now, interval, when.Phase(s.m.ID.Hash(), interval))
+func (s *site) next(now time.Time) time.Time { return when.Next(now, s.every, s.phase) }
+
+// timeout is how long a look at m may take; a library's user may have left it out.
+func timeout(m *vedette.Monitor) time.Duration {
+	return cmp.Or(max(m.Timeout, 0), 10*time.Second)
 }
