@@ -21,13 +21,16 @@ type wire struct {
 	br    *bufio.Reader
 	left  int
 	begun bool
+	err   error // of the connection; the parser loses it after half a line
 }
 
 func (w *wire) Read(p []byte) (int, error) {
 	if w.left <= 0 {
-		return 0, errLongHead
+		w.err = errLongHead
+		return 0, w.err
 	}
 	n, err := w.r.conn.Read(p[:min(len(p), w.left)])
+	w.err = err
 	if n > 0 {
 		w.left -= n
 		if !w.begun {
@@ -47,7 +50,7 @@ func (r *run) firstByte() {
 // exchange1 speaks HTTP/1.1 over the present connection.
 func (r *run) exchange1(q *ask) error {
 	r.clock.enter(inRequest)
-	r.wire.r, r.wire.left, r.wire.begun = r, maxHead, false
+	r.wire = wire{r: r, br: r.wire.br, left: maxHead}
 	if r.wire.br == nil {
 		r.wire.br = bufio.NewReader(&r.wire)
 	} else {
@@ -73,6 +76,9 @@ func (r *run) exchange1(q *ask) error {
 
 // noHead says why there was no answer.
 func (r *run) noHead(err, sendErr error) error {
+	if r.wire.err != nil && !errors.Is(r.wire.err, io.EOF) {
+		err = r.wire.err
+	}
 	switch {
 	case errors.Is(err, errLongHead):
 		return r.failf(vedette.KindProtocol, "%s: %v", r.who(), err)
