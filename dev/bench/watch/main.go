@@ -44,7 +44,11 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(b.dir) }()
+	if b.keep {
+		fmt.Fprintln(os.Stderr, "keeping", b.dir)
+	} else {
+		defer func() { _ = os.RemoveAll(b.dir) }()
+	}
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
@@ -103,9 +107,6 @@ const none = "-"
 
 // prepare builds Vedette and makes the certificates.
 func (b *bench) prepare(ctx context.Context) error {
-	if b.keep {
-		fmt.Fprintln(os.Stderr, "keeping", b.dir)
-	}
 	if err := makeCertificates(b.dir); err != nil {
 		return err
 	}
