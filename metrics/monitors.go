@@ -20,7 +20,7 @@ type monitors struct {
 
 	mu    sync.RWMutex // guards the maps, not what the rows hold
 	shown map[vedette.MonitorID]*row
-	cut   map[vedette.MonitorID]*row // beyond the limit
+	cut   map[vedette.MonitorID][]string // labels of those beyond the limit
 	open  map[vedette.MonitorID]struct{}
 }
 
@@ -54,7 +54,7 @@ func newMonitors(region string, names []string, limit int) *monitors {
 	t := &monitors{
 		region: label(region), limit: max(limit, 0),
 		shown: map[vedette.MonitorID]*row{},
-		cut:   map[vedette.MonitorID]*row{},
+		cut:   map[vedette.MonitorID][]string{},
 		open:  map[vedette.MonitorID]struct{}{},
 	}
 	labels := []string{"monitor", "group", "region"}
@@ -108,9 +108,6 @@ func (t *monitors) define(m vedette.Monitor) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.shown[m.ID]
-	if r == nil {
-		r = t.cut[m.ID]
-	}
 	switch {
 	case r != nil:
 		r.mu.Lock()
@@ -119,7 +116,7 @@ func (t *monitors) define(m vedette.Monitor) {
 	case len(t.shown) < t.limit:
 		t.shown[m.ID] = &row{labels: labels}
 	default:
-		t.cut[m.ID] = &row{labels: labels}
+		t.cut[m.ID] = labels
 	}
 }
 
@@ -129,11 +126,11 @@ func (t *monitors) remove(id vedette.MonitorID) {
 	delete(t.shown, id)
 	delete(t.cut, id)
 	delete(t.open, id)
-	for next, r := range t.cut {
+	for next, labels := range t.cut {
 		if len(t.shown) >= t.limit {
 			return
 		}
-		t.shown[next] = r
+		t.shown[next] = &row{labels: labels}
 		delete(t.cut, next)
 	}
 }
