@@ -86,10 +86,7 @@ func parseAnswer(msg, query []byte) (dnsAnswer, error) {
 	}
 	var p dnsmessage.Parser
 	h, err := p.Start(msg)
-	if err != nil {
-		return dnsAnswer{}, err
-	}
-	if !h.Response || !bytes.Equal(msg[:2], query[:2]) {
+	if err != nil || !h.Response || !bytes.Equal(msg[:2], query[:2]) {
 		return dnsAnswer{}, errNotOurs
 	}
 	questions, err := p.AllQuestions()

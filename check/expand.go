@@ -92,8 +92,11 @@ func (e *expander) status() {
 		}
 		spans = append(spans, s)
 	}
-	e.add("status", expression(spans), vedette.KindStatus)
-	e.out[len(e.out)-1].want = strings.Join(items, ", ")
+	if len(spans) == len(items) {
+		e.out = append(e.out, Expanded{
+			Key: "status", That: expression(spans), Kind: vedette.KindStatus, want: strings.Join(items, ", "),
+		})
+	}
 }
 
 func (e *expander) rcode() {

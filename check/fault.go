@@ -149,7 +149,18 @@ func isExhausted(err error) bool {
 		return !errors.As(err, &op) || op.Addr == nil || isIP4(op.Addr)
 	}
 	var d *net.DNSError
-	return errors.As(err, &d) && strings.Contains(d.Err, syscall.EMFILE.Error())
+	return errors.As(err, &d) && (strings.Contains(d.Err, syscall.EMFILE.Error()) || starved())
+}
+
+// starved reports whether no file can be opened just now. A resolver that could open none says
+// merely that the name does not exist.
+func starved() bool {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		return is(err, syscall.EMFILE, syscall.ENFILE)
+	}
+	_ = f.Close()
+	return false
 }
 
 func isIP4(a net.Addr) bool {
@@ -200,5 +211,9 @@ func tlsText(err error) string {
 	if errors.As(err, &record) {
 		return "it does not speak TLS"
 	}
-	return strings.TrimPrefix(innermost(err), "tls: ")
+	text := strings.TrimPrefix(innermost(err), "tls: ")
+	if text == "no application protocol" {
+		return "it speaks no version of HTTP that was asked for, as HTTP/2"
+	}
+	return text
 }

@@ -60,8 +60,9 @@ func (m *marks) trace() *httptrace.ClientTrace {
 func (m *marks) book(r *run) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.wrote.IsZero() && m.first.IsZero() {
-		return
+	// A quick server answers before we are told that we have asked.
+	if !m.first.IsZero() && m.first.Before(m.wrote) {
+		m.wrote = m.first
 	}
 	if !m.wrote.IsZero() {
 		r.clock.enterAt(inTTFB, m.wrote)

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -241,7 +242,7 @@ func TestHTTP2(t *testing.T) {
 	} {
 		r := look(t, site.URL+c.path, "{"+strings.TrimSuffix(trust+","+c.options, ",")+"}")
 		want(t, r, c.state, c.want)
-		if p := r.Phases; p.TLS <= 0 || p.TTFB <= 0 || p.Transfer <= 0 {
+		if p := r.Phases; p.TLS <= 0 || p.Request+p.TTFB <= 0 || p.Transfer <= 0 {
 			t.Errorf("%s: phases are %+v", c.path, p)
 		}
 	}
@@ -267,13 +268,13 @@ func TestHTTP2InTheClear(t *testing.T) {
 func TestConnectionsAreKeptOnRequest(t *testing.T) {
 	a := newAuthority(t)
 	for _, h2 := range []bool{false, true} {
-		accepted := 0
+		var accepted atomic.Int32
 		site := httptest.NewUnstartedServer(http.HandlerFunc(ok))
 		site.EnableHTTP2 = h2
 		site.TLS = &tls.Config{Certificates: []tls.Certificate{a.issue(t, 60)}, MinVersion: tls.VersionTLS12}
 		site.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 			if s == http.StateNew {
-				accepted++
+				accepted.Add(1)
 			}
 		}
 		site.StartTLS()
@@ -291,8 +292,8 @@ func TestConnectionsAreKeptOnRequest(t *testing.T) {
 		}
 		site.CloseClientConnections()
 		want(t, once(t.Context()), vedette.Up)
-		if site.Close(); accepted != 2 {
-			t.Errorf("h2 %v: %d connections, want 2", h2, accepted)
+		if site.Close(); accepted.Load() != 2 {
+			t.Errorf("h2 %v: %d connections, want 2", h2, accepted.Load())
 		}
 		want(t, once(t.Context()), vedette.Down, "refused")
 	}
