@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"sync"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -22,13 +23,18 @@ func (Always) Compile(m vedette.Monitor) (vedette.Check, error) {
 }
 
 // Printer is a Sink that prints the first result and says so.
-type Printer struct{ done func() }
+type Printer struct {
+	once sync.Once
+	done func()
+}
 
 // Send implements vedette.Sink.
-func (p Printer) Send(_ context.Context, f vedette.Found) error {
-	r := f.Results[0]
-	fmt.Println(r.Monitor, r.State, r.Code)
-	p.done()
+func (p *Printer) Send(_ context.Context, f vedette.Found) error {
+	p.once.Do(func() {
+		r := f.Results[0]
+		fmt.Println(r.Monitor, r.State, r.Code)
+		p.done()
+	})
 	return nil
 }
 
@@ -46,7 +52,7 @@ func Example() {
 		Monitors: store.Monitors(),
 		Leaser:   store.Leases(),
 		Checker:  Always{},
-		Sink:     Printer{done: cancel},
+		Sink:     &Printer{done: cancel},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -51,6 +51,25 @@ func TestChangeOfOneDisturbsNoOther(t *testing.T) {
 	})
 }
 
+func TestChangeKeepsAPendingRecheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		ids := monitors(t, store, 1, vedette.Monitor{
+			Interval: time.Hour, RetryInterval: time.Minute, Confirm: vedette.Confirm{Down: 9},
+		})
+		r := rigged(t, store, func(context.Context, vedette.Monitor) vedette.Result { return down }).start(t)
+		for len(r.sink.results()) == 0 {
+			time.Sleep(time.Second)
+		}
+		before := dues(r.Watch)[ids[0]]
+		edit(t, store, ids[0], func(m *vedette.Monitor) { m.Name = "another" })
+		synctest.Wait()
+		if after := dues(r.Watch)[ids[0]]; !after.Equal(before) || time.Until(after) > time.Minute {
+			t.Errorf("the recheck was due at %v, is at %v", before, after)
+		}
+	})
+}
+
 func dues(w *Watch) map[vedette.MonitorID]time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()

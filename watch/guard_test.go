@@ -80,6 +80,42 @@ func TestLostConnectivityIsNotDown(t *testing.T) {
 	})
 }
 
+// TestNetworkThatCameBackDuringALook is lost for two of the five seconds after which a look gives
+// up: the look is not believed, though we are connected by then.
+func TestNetworkThatCameBackDuringALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		offline := true
+		book := &logBook{}
+		g := NewGuard([]vedette.Check{func(context.Context) vedette.Result {
+			if offline {
+				return down
+			}
+			return up
+		}}, slog.New(slog.NewTextHandler(book, nil)))
+		began := time.Now()
+		time.Sleep(2 * time.Second)
+		other := down
+		g.judge(t.Context(), &other, time.Now())
+		offline = false
+		time.Sleep(2 * time.Second)
+		good := up
+		g.judge(t.Context(), &good, time.Now())
+		if good.State != vedette.Up || book.count("own connectivity is back") != 1 {
+			t.Errorf("%s, and the look that went well did not bring the news", good.State)
+		}
+		time.Sleep(time.Second)
+		slow := down
+		g.judge(t.Context(), &slow, began)
+		if other.State != vedette.Unknown || slow.State != vedette.Unknown {
+			t.Errorf("%s while lost and %s after, want unknown both times", other.State, slow.State)
+		}
+		later := down
+		if g.judge(t.Context(), &later, time.Now()); later.State != vedette.Down {
+			t.Errorf("%s for a look that began when all was well", later.State)
+		}
+	})
+}
+
 func TestOneAnswerOfManyIsEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := func(ctx context.Context) vedette.Result { <-ctx.Done(); return down }

@@ -39,7 +39,7 @@ func TestPanicIsAResultAndLoggedOnce(t *testing.T) {
 func TestDescriptorsThatRunOutShrinkTheLimitForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
-		monitors(t, store, 1000, vedette.Monitor{Interval: time.Second})
+		monitors(t, store, 200, vedette.Monitor{Interval: time.Second})
 		began := time.Now()
 		r := rigged(t, store, func(context.Context, vedette.Monitor) vedette.Result {
 			time.Sleep(50 * time.Millisecond)

@@ -78,8 +78,6 @@ func (w *Watch) turn(sh *shard, now time.Time) {
 	case s.queued:
 		w.pass(sh, s, now)
 		s.due, s.beat = at, beat
-	case w.full():
-		w.meter.Missed("sink", 1)
 	default:
 		s.due, s.beat, s.queued = at, beat, true
 		w.pool.Go(s)
