@@ -95,6 +95,21 @@ func TestAMissingFileIsNoMistakeInIt(t *testing.T) {
 	}
 }
 
+func TestWhatWasGivenDoesNotChange(t *testing.T) {
+	dir := folder(t, "b.yaml", "{}\n")
+	f, err := manifest.Parse(filepath.Join(dir, "none"), []byte("include: '*.yaml'\n"), manifest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Snapshot.Now() != f.Snapshot.Digest {
+		t.Error("nothing is a change")
+	}
+	write(t, filepath.Join(dir, "b.yaml"), "# more\n")
+	if f.Snapshot.Now() == f.Snapshot.Digest {
+		t.Error("another file is no change")
+	}
+}
+
 func TestSnapshotsTellWhatChanged(t *testing.T) {
 	const monitor = "monitors:\n- {name: a, url: 'tcp://a:1'}\n"
 	// As the kubelet mounts a ConfigMap: names link to a link that it swaps.

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -90,19 +89,17 @@ func (in *includer) open(path string, pattern *node) *node {
 
 // once reports whether a file was not asked for before.
 func (in *includer) once(path string) bool {
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		real = path
+		target = path
 	}
-	abs, err := filepath.Abs(real)
-	key := cmp.Or(abs, real)
-	if err != nil {
-		key = real
+	if abs, err := filepath.Abs(target); err == nil {
+		target = abs
 	}
 	if in.seen == nil {
 		in.seen = map[string]bool{}
 	}
-	first := !in.seen[key]
-	in.seen[key] = true
+	first := !in.seen[target]
+	in.seen[target] = true
 	return first
 }

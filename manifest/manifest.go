@@ -50,14 +50,18 @@ func Load(path string, opt Options) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return Parse(path, data, opt)
+	return parse(&File{}, path, data, opt)
 }
 
-// Parse is [Load] with the content of the first file at hand. Files that it includes are
-// looked for beside name.
+// Parse is [Load] with the content of the first file at hand, which for its Snapshot never
+// changes. Files that it includes are looked for beside name.
 func Parse(name string, data []byte, opt Options) (*File, error) {
+	return parse(&File{Snapshot: Snapshot{given: true}}, name, data, opt)
+}
+
+func parse(f *File, name string, data []byte, opt Options) (*File, error) {
 	rep := &report{}
-	f := &File{report: rep, plans: plans{}}
+	f.report, f.plans = rep, plans{}
 	in := includer{report: rep, snapshot: &f.Snapshot}
 	f.top = in.read(name, data)
 	f.Snapshot.seal()
@@ -74,6 +78,11 @@ func Parse(name string, data []byte, opt Options) (*File, error) {
 	f.Warnings = warnings
 	rep.forget()
 	return f, nil
+}
+
+// Forget drops what only [File.Show] needs, which is most of the memory that a File takes.
+func (f *File) Forget() {
+	f.doc, f.top, f.layers, f.report, f.plans = document{}, nil, nil, nil, nil
 }
 
 // fill decodes all but groups and monitors, which inherit.

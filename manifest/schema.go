@@ -12,7 +12,7 @@ import (
 )
 
 // SchemaURL is where editors find the schema.
-const SchemaURL = "https://raw.githubusercontent.com/vedettehq/vedette/main/docs/vedette.schema.json"
+const SchemaURL = "https://raw.githubusercontent.com/vedettehq/vedette/main/manifest/vedette.schema.json"
 
 // Schema returns the JSON Schema (draft 2020-12) of the file format, for editors. It is as
 // strict as a schema can be where a value may come from the environment.
@@ -100,7 +100,9 @@ func (s schema) of(t reflect.Type) object {
 	case reflect.TypeFor[settings](), reflect.TypeFor[monitor]():
 		return s.ref(t.Name(), func() object {
 			o := s.object(t)
-			if t == reflect.TypeFor[monitor]() {
+			if t == reflect.TypeFor[settings]() {
+				o["type"] = []any{"object", "null"}
+			} else {
 				o["required"] = []any{"name", "url"}
 			}
 			return o
@@ -138,10 +140,10 @@ func (s schema) basic(t reflect.Type) object {
 func word() object { return object{"type": []any{"string", "number", "boolean", "null"}} }
 
 // ref describes a type once.
-func (s schema) ref(name string, make func() object) object {
+func (s schema) ref(name string, describe func() object) object {
 	if _, ok := s.defs[name]; !ok {
 		s.defs[name] = nil // the type may hold itself
-		s.defs[name] = make()
+		s.defs[name] = describe()
 	}
 	return object{"$ref": "#/$defs/" + name}
 }

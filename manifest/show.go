@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -20,8 +21,11 @@ import (
 // Show writes every value of the file, or of the monitors with this name or id, with the place
 // it came from as a comment. What monitors inherit stands in each of them. Secrets are ***
 // unless they only name a variable or a file. It reports [vedette.ErrNotFound] if there is no
-// such monitor.
+// such monitor, and an error after [File.Forget].
 func (f *File) Show(w io.Writer, name string) error {
+	if f.report == nil {
+		return errors.New("show configuration: it was forgotten")
+	}
 	s := shower{file: f}
 	s.WriteString(Header)
 	if name == "" {

@@ -3,7 +3,6 @@ package manifest_test
 import (
 	"bytes"
 	"errors"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -153,21 +152,5 @@ func TestTheStarterFileIsValid(t *testing.T) {
 		if len(f.Connectivity.Targets) != 1 || f.Monitors[0].Probe == nil {
 			t.Errorf("not all comments were tried:\n%s", all)
 		}
-	}
-}
-
-func TestTheSchemaFileIsUpToDate(t *testing.T) {
-	const path = "testdata/schema.json"
-	if *update {
-		if err := os.WriteFile(path, manifest.Schema(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(manifest.Schema())); diff != "" {
-		t.Error(diff)
 	}
 }
