@@ -31,7 +31,11 @@ func (s Screen) line() *line { return &line{left: max(s.Width, 0), color: s.Colo
 // text writes text into cells of that number, 0 for as many as it takes. What does not fit is
 // cut off, and says so.
 func (l *line) text(text string, cells int, st style) {
-	runes := l.safe(text)
+	l.put(l.safe(text), cells, st)
+}
+
+// put writes runes that take one cell each.
+func (l *line) put(runes []rune, cells int, st style) {
 	if cells <= 0 {
 		cells = len(runes)
 	}
@@ -52,6 +56,18 @@ func (l *line) text(text string, cells int, st style) {
 		l.b.WriteString("\x1b[0m")
 	}
 	l.b.WriteString(strings.Repeat(" ", cells-len(runes)))
+}
+
+// squeezed writes text up to the right edge. What does not fit is cut out of its middle, since
+// failures end with the values.
+func (l *line) squeezed(text string) {
+	runes := l.safe(text)
+	if over := len(runes) - l.left; over > 0 && l.left > 3 {
+		head := (l.left - 1) / 2
+		tail := runes[head+over+1:]
+		runes = append(append(runes[:head:head], l.ellipsis()), tail...)
+	}
+	l.put(runes, 0, plain)
 }
 
 // gap leaves one cell free.

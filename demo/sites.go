@@ -115,16 +115,18 @@ func (w *Web) openBroken(ctx context.Context, _ *authority) error {
 		name, about string
 		kind        vedette.Kind
 		answer      func(net.Conn)
+		keys        []string
 	}{
-		{"garbage", "answers, but not in HTTP", vedette.KindProtocol, babble},
-		{"silent", "never answers", vedette.KindTimeout, listenOnly},
+		{"garbage", "answers, but not in HTTP", vedette.KindProtocol, babble, nil},
+		// It must have ended when the next look is due, or that is missed.
+		{"silent", "never answers", vedette.KindTimeout, listenOnly, []string{"timeout: 800ms"}},
 	} {
 		l, err := w.listen()
 		if err != nil {
 			return err
 		}
 		w.serveConns(ctx, l, s.answer)
-		w.add(Site{Name: s.name, Group: "web", About: s.about, URL: "http://" + l.Addr().String() + "/"}, s.kind, vedette.Down)
+		w.add(Site{Name: s.name, Group: "web", About: s.about, URL: "http://" + l.Addr().String() + "/", Keys: s.keys}, s.kind, vedette.Down)
 	}
 	return nil
 }

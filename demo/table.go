@@ -59,11 +59,11 @@ const (
 	stateCells   = 8
 	confirmCells = 3
 	totalCells   = 6
-	barCells     = 8
+	barCells     = 6
 )
 
-// pastCells is 10 at 80 columns and gets a third of what there is more.
-func (s Screen) pastCells() int { return 10 + min(max(s.Width-80, 0)/3, 50) }
+// pastCells is 8 at 80 columns and gets a third of what there is more.
+func (s Screen) pastCells() int { return 8 + min(max(s.Width-80, 0)/3, 50) }
 
 func (s Screen) title(rows []Row) string {
 	l := s.line()
@@ -123,7 +123,7 @@ func (s Screen) row(r Row) string {
 	if r.Muted != "" {
 		failure = "muted: " + r.Muted + " is down"
 	}
-	l.text(failure, 0, plain)
+	l.squeezed(failure)
 	return l.String()
 }
 
