@@ -10,8 +10,17 @@ import (
 // failure shows a fault with what the site showed.
 func (r *run) failure(f *fault) *vedette.Failure {
 	return &vedette.Failure{
-		Kind: f.kind, Phase: f.phase.String(), Message: r.mask(strings.ToValidUTF8(f.text, "\uFFFD")), Evidence: r.evidence(),
+		Kind: f.kind, Phase: f.phase.String(), Message: short(r.mask(f.text)), Evidence: r.evidence(),
 	}
+}
+
+// short bounds a message that may quote what the site sent.
+func short(text string) string {
+	const most = 1000
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
 }
 
 // maxEvidence bounds the body that is shown.

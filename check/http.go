@@ -2,12 +2,7 @@ package check
 
 import (
 	"errors"
-	"net"
-	"net/http"
 	"net/netip"
-	"time"
-
-	"crypto/x509"
 
 	"github.com/vedettehq/vedette"
 )
@@ -137,56 +132,3 @@ func (r *run) exchange(q *ask) error {
 	}
 	return r.exchange1(q)
 }
-
-// A kept connection waits for the next look, with request.reuse.
-type kept struct {
-	conn net.Conn
-	h2   *http.ClientConn
-	host string
-	addr netip.AddrPort
-	cert *certFacts
-	tls  *tlsFacts
-	ends time.Time
-	peer *x509.Certificate
-}
-
-// errStale is how an exchange over a kept connection fails when the server has given it up.
-var errStale = errors.New("the kept connection is gone")
-
-// takeKept makes the connection of the last look the present one.
-func (r *run) takeKept(q *ask) bool {
-	k := r.probe.kept
-	r.reused = false
-	if (k.conn == nil) || k.host != q.to.dialled() || len(r.hops) > 0 {
-		return false
-	}
-	r.probe.kept = kept{}
-	r.reused = true
-	r.addr, r.h2conn = k.addr, k.h2
-	r.facts.Cert, r.facts.TLS, r.certEnds, r.peer = k.cert, k.tls, k.ends, k.peer
-	if k.cert != nil {
-		fresh := *k.cert
-		fresh.Days = time.Until(k.ends).Hours() / 24
-		fresh.LeafDays = time.Until(k.peer.NotAfter).Hours() / 24
-		r.facts.Cert = &fresh
-	}
-	r.hold(k.conn)
-	return true
-}
-
-// keep leaves the present connection for the next look.
-func (r *run) keep(q *ask) {
-	h2 := r.h2conn
-	conn, whole := r.release()
-	if !whole {
-		_ = conn.Close()
-		return
-	}
-	r.probe.kept = kept{
-		conn: conn, h2: h2, host: q.to.dialled(), addr: r.addr,
-		cert: r.facts.Cert, tls: r.facts.TLS, ends: r.certEnds, peer: r.peer,
-	}
-}
-
-// reuses reports whether connections are kept between looks. Only the first request has one.
-func (r *run) reuses() bool { return r.plan.opts.Request.Reuse && len(r.hops) == 0 }

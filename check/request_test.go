@@ -158,9 +158,9 @@ func proxy(t testing.TB, did *[]string) string {
 			w.WriteHeader(502)
 			return
 		}
-		w.WriteHeader(200)
-		near, _, _ := w.(http.Hijacker).Hijack()
-		go func() { _, _ = io.Copy(far, near); _ = far.Close() }()
+		near, sent, _ := w.(http.Hijacker).Hijack()
+		_, _ = io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(far, sent); _ = far.Close() }()
 		_, _ = io.Copy(near, far)
 		_ = near.Close()
 	})

@@ -27,7 +27,7 @@ type probe struct {
 	labels  map[string]string
 	timeout time.Duration
 
-	kept kept // the connection of the last look, with request.reuse
+	kept *kept // the connection of the last look, with request.reuse
 	// addr and addrText are those of the last look: mostly the next has the same.
 	addr     netip.AddrPort
 	addrText string
