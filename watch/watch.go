@@ -67,7 +67,7 @@ type Watch struct {
 	names  []string // of the shards' leases, by shard
 	wall   func() time.Time
 
-	looks context.Context //nolint:containedctx // parent of all looks, outlives Run's by the grace period
+	looks context.Context // parent of all looks, outlives Run's by the grace period
 	wake  chan struct{}   // tells the loop that something is due sooner than it thinks
 
 	mu       sync.Mutex
