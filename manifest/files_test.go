@@ -78,7 +78,7 @@ func TestFilesThatContradictEachOtherAreRefused(t *testing.T) {
 	_, err := manifest.Load(filepath.Join(dir, "main.yaml"), manifest.Options{})
 	got := strings.ReplaceAll(err.Error(), dir+"/", "")
 	want := `main.yaml:1:19: include: there is no file missing.yaml
-main.yaml:1:33: include: "[" is no pattern: syntax error in pattern
+main.yaml:1:33: include: "[" is no pattern
 b.yaml:1:1: store is there twice: first at main.yaml:2: keep one of them
 b.yaml:2:26: a is there twice: first at main.yaml:3: keep one of them
 b.yaml:4:10: monitors[1].name: the name "a" is there twice in this group: first at main.yaml:5: give one of them another name`

@@ -14,6 +14,7 @@ const maxSize = 256 << 20
 // An includer reads files, each once, so that a cycle ends.
 type includer struct {
 	*report
+	env      func(string) (string, bool)
 	snapshot *Snapshot
 	seen     map[string]bool // by absolute path, links followed
 }
@@ -59,14 +60,17 @@ func patterns(n *node) (of []*node) {
 
 // matches returns the files that a pattern in the file called name stands for.
 func (in *includer) matches(name string, pattern *node) []string {
-	glob := pattern.text
+	glob, err := expand(pattern.text, in.env)
+	if err != nil {
+		return nil // the decoder says why
+	}
 	if !filepath.IsAbs(glob) {
 		glob = filepath.Join(filepath.Dir(name), glob)
 	}
 	in.snapshot.watch(glob)
 	paths, err := filepath.Glob(glob)
 	if err != nil {
-		in.add(pattern.at, "include", fmt.Sprintf("%q is no pattern: %v", pattern.text, err), "")
+		in.add(pattern.at, "include", fmt.Sprintf("%q is no pattern", pattern.text), "")
 		return nil
 	}
 	if len(paths) == 0 && !strings.ContainsAny(glob, `*?[\`) {

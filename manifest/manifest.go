@@ -62,7 +62,7 @@ func Parse(name string, data []byte, opt Options) (*File, error) {
 func parse(f *File, name string, data []byte, opt Options) (*File, error) {
 	rep := &report{}
 	f.report, f.plans = rep, plans{}
-	in := includer{report: rep, snapshot: &f.Snapshot}
+	in := includer{report: rep, env: opt.Env, snapshot: &f.Snapshot}
 	f.top = in.read(name, data)
 	f.Snapshot.seal()
 	d := &decoder{report: rep, plans: f.plans, env: opt.Env}
