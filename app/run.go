@@ -18,6 +18,10 @@ import (
 // shards is how many parts the monitors of a new store are cut into.
 const shards = 64
 
+// aloneFor is how long watching goes on while leases cannot be renewed. Both stores that there
+// are have one owner by their nature, so a full disk must not end the watch.
+const aloneFor = 100 * 365 * 24 * time.Hour
+
 // Run runs the app until ctx ends. Then it stops in the order of the data path: no new
 // looks, those in flight end within the grace period, what they found is written, the store is
 // closed. It returns nil when all went well.
@@ -28,6 +32,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := a.applyFirst(ctx); err != nil {
+		return err
+	}
+	if err := a.tellVerdicts(ctx); err != nil {
 		return err
 	}
 	return vedette.Run(ctx, parts...)
@@ -61,6 +68,18 @@ func (a *App) parts(ctx context.Context) ([]vedette.Part, error) {
 	return parts, nil
 }
 
+// tellVerdicts gives the metrics what was so when we stopped last.
+func (a *App) tellVerdicts(ctx context.Context) error {
+	statuses, err := a.store.reader.Latest(ctx)
+	if err != nil {
+		return fmt.Errorf("read statuses: %w", err)
+	}
+	for _, s := range statuses {
+		a.metrics.Judged(s)
+	}
+	return nil
+}
+
 func (a *App) newRecord() (*record.Record, error) {
 	cfg := record.Config{
 		Monitors: a.store.monitors, Writer: a.metrics.Writer(a.store.writer), Reader: a.store.reader, Keeper: a.store.keeper,
@@ -86,7 +105,7 @@ func (a *App) newWatch(ctx context.Context) (*watch.Watch, error) {
 	cfg := watch.Config{
 		Monitors: a.store.monitors, Leaser: a.store.leases, Reader: a.store.reader, Checker: a.checker,
 		Sink: a.ready.sink(a.metrics.Sink(a.record)), Shards: n, Owner: owner(), Grace: a.cfg.Grace,
-		Meter: a.metrics, Log: a.cfg.Log,
+		BlindFor: aloneFor, Meter: a.metrics, Log: a.cfg.Log,
 	}
 	if f := a.file.Load(); f != nil {
 		cfg.Region, cfg.MaxInFlight = f.Region, f.Watch.MaxInFlight
@@ -117,7 +136,10 @@ func (a *App) guard(targets []string) (*watch.Guard, error) {
 func (a *App) metricsConfig() metrics.Config {
 	cfg := metrics.Config{Version: a.cfg.Version}
 	if f := a.file.Load(); f != nil {
-		cfg.Labels, cfg.MaxMonitors = f.Metrics.Labels, f.Metrics.MaxMonitors
+		cfg.Region, cfg.Labels, cfg.MaxMonitors = f.Region, f.Metrics.Labels, f.Metrics.MaxMonitors
+		if cfg.MaxMonitors == 0 {
+			cfg.MaxMonitors = -1 // none, said in the file; zero would mean the default
+		}
 	}
 	return cfg
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -61,10 +62,16 @@ func runDemo(ctx context.Context, s streams, length time.Duration, output string
 		ctx, cancel = context.WithTimeout(ctx, length)
 		defer cancel()
 	}
-	web, err := demo.Serve(context.WithoutCancel(ctx))
+	serving, endServing := context.WithCancel(context.WithoutCancel(ctx)) // the sites outlive the watcher
+	web, err := demo.Serve(serving)
 	if err != nil {
+		endServing()
 		return err
 	}
+	defer func() {
+		endServing()
+		web.Wait()
+	}()
 	dir, err := os.MkdirTemp("", "vedette-demo-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
@@ -128,8 +135,9 @@ func (st *stage) end() {
 }
 
 // selfTest watches until ctx ends and prints wanted against seen.
-func (st *stage) selfTest(ctx context.Context, out interface{ Write([]byte) (int, error) }) error {
+func (st *stage) selfTest(ctx context.Context, out io.Writer) error {
 	st.follow(ctx, nil)
+	st.watcher.stop()
 	if err := st.scene.look(context.WithoutCancel(ctx), st.store, st.listen); err != nil {
 		return err
 	}
@@ -169,7 +177,7 @@ func (st *stage) follow(ctx context.Context, f func()) {
 }
 
 // tell prints each event as a JSON line until ctx ends.
-func (st *stage) tell(ctx context.Context, out interface{ Write([]byte) (int, error) }) error {
+func (st *stage) tell(ctx context.Context, out io.Writer) error {
 	e := json.NewEncoder(out)
 	if err := e.Encode(event{At: time.Now(), Event: "started", Config: st.config, Listen: st.listen}); err != nil {
 		return err
@@ -198,11 +206,14 @@ func (st *stage) live(ctx context.Context, s streams) error {
 		return fmt.Errorf("read keys: %w", err)
 	}
 	defer func() {
-		fmt.Fprint(out, "\x1b[?25h\x1b[?1049l")
+		fmt.Fprint(out, demo.LeaveScreen)
 		_ = term.Restore(int(in.Fd()), old)
-		fmt.Fprintln(out, st.scene.lastWords())
+		st.watcher.stop()
+		if err := st.scene.look(context.WithoutCancel(ctx), st.store, st.listen); err == nil {
+			fmt.Fprintln(out, st.scene.lastWords())
+		}
 	}()
-	fmt.Fprint(out, "\x1b[?1049h\x1b[?25l")
+	fmt.Fprint(out, demo.EnterScreen)
 	go st.keys(cancel, in)
 	paint := func() {
 		width, height, err := term.GetSize(int(out.Fd()))

@@ -343,7 +343,7 @@ func (s *scene) afterKill() string {
 	if len(s.acked) > s.stored {
 		return "back; looking up what was acknowledged"
 	}
-	return fmt.Sprintf("killed with -9, back after %s, all %d acknowledged results are stored", back.Round(10*time.Millisecond), s.stored)
+	return fmt.Sprintf("back %s after kill -9: all %d acknowledged are stored", back.Round(10*time.Millisecond), s.stored)
 }
 
 func (s *scene) lastWords() string {
