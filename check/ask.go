@@ -66,7 +66,7 @@ func (r *run) firstAsk() (*ask, error) {
 }
 
 func (r *run) fill(q *ask, o *Request) (err error) {
-	for _, name := range slices.Sorted(maps.Keys(o.Headers)) {
+	for _, name := range sorted(o.Headers) {
 		if err := r.fillHeader(q, name, o.Headers[name]); err != nil {
 			return err
 		}
@@ -88,6 +88,14 @@ func (r *run) fill(q *ask, o *Request) (err error) {
 	}
 	q.proxy, err = egress.ParseProxy(text)
 	return err
+}
+
+// sorted returns the keys of m in order, without a cost where there are none.
+func sorted(m map[string]Secret) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
 }
 
 func (r *run) fillHeader(q *ask, name string, s Secret) error {
@@ -147,11 +155,11 @@ func (q *ask) append(b []byte, agent string, keep bool) []byte {
 	b = append(b, ' ')
 	if q.viaProxy() {
 		b = append(b, "http://"...)
-		b = append(b, q.to.hostport()...)
+		b = append(b, q.to.hostport...)
 	}
 	b = append(b, q.to.uri...)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
-	b = append(b, cmp.Or(q.host, q.to.hostport())...)
+	b = append(b, cmp.Or(q.host, q.to.hostport)...)
 	b = append(b, "\r\n"...)
 	if !q.has("User-Agent") {
 		b = appendField(b, "User-Agent", agent)

@@ -35,7 +35,6 @@ func probeHTTP(r *run) error {
 		return err
 	}
 	for {
-		r.facts.URL = ""
 		r.at = q
 		if err := r.ask(q); err != nil {
 			return err
@@ -43,7 +42,9 @@ func probeHTTP(r *run) error {
 		next, err := r.follow(q)
 		if err != nil || next == nil {
 			r.facts.Status, r.facts.Proto, r.facts.Redirects = r.code, r.proto, len(r.hops)
-			r.facts.URL = q.to.String()
+			if r.plan.needs("url") {
+				r.facts.URL = q.to.String()
+			}
 			return err
 		}
 		q = next

@@ -118,7 +118,7 @@ func (q *ask) request(ctx context.Context, agent string) *http.Request {
 	}
 	req := (&http.Request{
 		Method: q.method, Host: q.host, Header: http.Header{},
-		URL: &url.URL{Scheme: q.to.scheme, Host: q.to.hostport(), Path: decoded, RawPath: path, RawQuery: query},
+		URL: &url.URL{Scheme: q.to.scheme, Host: q.to.hostport, Path: decoded, RawPath: path, RawQuery: query},
 	}).WithContext(ctx)
 	req.Header.Set("User-Agent", agent)
 	req.Header.Set("Accept-Encoding", "gzip")

@@ -136,7 +136,7 @@ func (p *plan) compile(lang *rule.Lang, expanded []Expanded) (mistakes vedette.M
 			mistakes = append(mistakes, ruleMistake(x.Key, err))
 			continue
 		}
-		for _, name := range []string{"body", "json", "ip", "cert"} {
+		for _, name := range []string{"body", "json", "ip", "url", "cert"} {
 			if costs(r, name) && !p.needs(name) {
 				p.uses = append(p.uses, name)
 			}

@@ -20,6 +20,8 @@ type target struct {
 	uri    string // path and query; for dns the question
 	user   *url.Userinfo
 	usual  bool // the port is the scheme's own
+	// hostport is the value of a Host header.
+	hostport string
 }
 
 // newTarget reads u, whose port is usual by default.
@@ -47,6 +49,13 @@ func newTarget(u *url.URL, usual uint16) (target, error) {
 		t.host = ascii
 	}
 	t.uri = u.RequestURI()
+	t.hostport = t.host
+	if strings.Contains(t.host, ":") {
+		t.hostport = "[" + t.host + "]"
+	}
+	if !t.usual {
+		t.hostport += ":" + strconv.Itoa(int(t.port))
+	}
 	return t, nil
 }
 
@@ -66,18 +75,6 @@ func asciiName(host string) (string, error) {
 	return host, nil
 }
 
-// hostport is the value of a Host header.
-func (t target) hostport() string {
-	host := t.host
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	if t.usual {
-		return host
-	}
-	return host + ":" + strconv.Itoa(int(t.port))
-}
-
 // dialled names the host and port.
 func (t target) dialled() string {
 	return net.JoinHostPort(t.host, strconv.Itoa(int(t.port)))
@@ -85,5 +82,5 @@ func (t target) dialled() string {
 
 // String returns the URL without user and password.
 func (t target) String() string {
-	return t.scheme + "://" + t.hostport() + t.uri
+	return t.scheme + "://" + t.hostport + t.uri
 }
