@@ -95,10 +95,15 @@ func next(id vedette.ID) vedette.ID {
 	return id
 }
 
-// In the statements below, %s is asc or desc. A look at one monitor seeks its rows of each
-// minute by the primary keys.
+// In the statements below, %s is asc or desc. A look at one monitor seeks its slots, and in
+// their hours its rows of each minute, by the primary keys.
 const (
-	oneMonitor = `with recursive m(minute) as (select ?1 union all select minute + 1 from m where minute < ?2)
+	oneMonitor = `with recursive
+		h(hour) as (select ?1 / 60 union all select hour + 1 from h where hour < ?2 / 60),
+		k(n) as (select 0 union all select n + 1 from k where n < 59),
+		m(minute) as materialized (
+			select hour * 60 + n from h cross join slots using (hour) cross join k
+			where num = ?3 and hour * 60 + n between ?1 and ?2)
 		select id, state, code, body, null, null, null, null from m cross join results using (minute)
 			where num = ?3 and id >= ?4 and id < ?5
 		union all
@@ -131,11 +136,11 @@ func (w window) direction() string {
 	return "asc"
 }
 
-// historyOf reads ever more minutes at once, so that the last results of a busy monitor cost
-// little and those of a quiet one few statements.
+// historyOf reads some minutes, and then as many as the rest should lie in by what it found, so
+// that the last results of a busy monitor cost little and those of a quiet one few statements.
 func (c *conn) historyOf(num int64, w window) (found []vedette.Result, err error) {
 	text := fmt.Sprintf(oneMonitor, w.direction())
-	for size := int64(16); w.first <= w.last && int64(len(found)) < w.n; size *= 4 {
+	for size := int64(16); w.first <= w.last && int64(len(found)) < w.n; {
 		from, to := w.first, min(w.last, w.first+size-1)
 		if w.newest {
 			from, to = max(w.first, w.last-size+1), w.last
@@ -143,13 +148,19 @@ func (c *conn) historyOf(num int64, w window) (found []vedette.Result, err error
 		} else {
 			w.first = to + 1
 		}
+		before, left := int64(len(found)), w.n-int64(len(found))
 		err := c.query(func(row []driver.Value) error {
 			r, err := scanResult(row)
 			found = append(found, r)
 			return err
-		}, text, from, to, num, w.from[:], w.to[:], w.n-int64(len(found)))
+		}, text, from, to, num, w.from[:], w.to[:], left)
 		if err != nil {
 			return nil, err
+		}
+		if got := int64(len(found)) - before; got > 0 {
+			size = min(size*4, size*(left-got)/got+2)
+		} else {
+			size *= 4
 		}
 	}
 	return found, nil

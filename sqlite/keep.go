@@ -21,8 +21,8 @@ func (s *Store) Dirty(ctx context.Context, before time.Time, n int) (slots []ved
 				delete(s.hours, num)
 			}
 			return nil
-		}, `select hour, mark, id, num from dirty join names using (num)
-			where hour < ? order by hour, num limit ?`, before.Unix()/3600, int64(n))
+		}, `select hour, mark, id, num from slots join names using (num)
+			where hour < ? and mark > 0 order by hour, num limit ?`, before.Unix()/3600, int64(n))
 	}
 	if s.readOnly {
 		err = s.read(ctx, read)
@@ -74,7 +74,7 @@ func (t *tx) roll(r *vedette.Rollup) error {
 	if r.Period != vedette.Hourly {
 		return nil
 	}
-	cleaned, err := t.exec("delete from dirty where hour = ? and num = ? and mark = ?", at/3600, num, r.Mark)
+	cleaned, err := t.exec("update slots set mark = 0 where hour = ? and num = ? and mark = ? and mark > 0", at/3600, num, r.Mark)
 	t.add("dirty", -cleaned)
 	if cleaned > 0 {
 		delete(t.s.hours, num)

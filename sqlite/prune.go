@@ -44,6 +44,7 @@ func (t *tx) prune(now time.Time, keep vedette.Retention) (more bool, err error)
 		func() (bool, error) { return t.pruneRollups(vedette.Hourly, now, keep.Hourly) },
 		func() (bool, error) { return t.pruneRollups(vedette.Daily, now, keep.Daily) },
 		func() (bool, error) { return t.cut(keep.MaxBytes) },
+		t.pruneSlots,
 		t.shrink,
 	} {
 		if more, err := drop(); more || err != nil {
@@ -77,7 +78,7 @@ func (t *tx) pruneOld(table string, now time.Time, age time.Duration) (more bool
 	if minute > from.minute {
 		from = place{minute, -1}
 	}
-	t.s.sweeps[table], err = t.drop(table, from, " and not exists (select 1 from dirty where dirty.num = "+table+".num and hour = minute / 60)")
+	t.s.sweeps[table], err = t.drop(table, from, " and not exists (select 1 from slots where slots.num = "+table+".num and hour = minute / 60 and mark > 0)")
 	return true, err
 }
 
@@ -96,6 +97,21 @@ func (t *tx) drop(table string, from place, but string) (place, error) {
 	dropped, err := t.exec("delete from "+table+" where minute = ? and num > ? and num <= ?"+but, from.minute, from.num, end)
 	t.remove(table, dropped)
 	return next, err
+}
+
+// pruneSlots drops clean slots of hours that no look is left of.
+func (t *tx) pruneSlots() (more bool, err error) {
+	first, any, err := t.find(minuteAfter, int64(0))
+	if err != nil {
+		return false, err
+	}
+	if !any {
+		first = 1<<62 - 1
+	}
+	dropped, err := t.exec(`delete from slots where (hour, num) in (
+		select hour, num from slots where hour < ? and mark = 0 limit ?)`, first/60, int64(piece))
+	t.dropped += dropped
+	return dropped > 0, err
 }
 
 func (t *tx) pruneIncidents(now time.Time, age time.Duration) (more bool, err error) {

@@ -22,7 +22,8 @@ import (
 //	           incidents only.
 //	incidents  closed is 0 while it is open.
 //	rollups    period and at in seconds. spent: five varints of nanoseconds.
-//	dirty      slots; hour is hours since 1970.
+//	slots      which monitor has looks in which hour (since 1970), so that its history is found
+//	           without a search of all minutes. mark is 0 once the slot is clean.
 //	monitors   the registry. doc is JSON, null once deleted; rev is the revision of its last
 //	           change, and the greatest is that of the registry.
 //	leases     a lease that has ended stays for its token.

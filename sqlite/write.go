@@ -126,9 +126,12 @@ func (t *tx) dirty(num, hour int64) error {
 	if err != nil {
 		return fmt.Errorf("mark slot: %w", err)
 	}
-	added, err := t.exec("insert into dirty values (?, ?, ?) on conflict do nothing", hour, num, mark)
+	added, err := t.exec("insert into slots values (?, ?, ?) on conflict do nothing", hour, num, mark)
 	if err == nil && added == 0 {
-		_, err = t.exec("update dirty set mark = ? where hour = ? and num = ?", mark, hour, num)
+		added, err = t.exec("update slots set mark = ? where hour = ? and num = ? and mark = 0", mark, hour, num)
+	}
+	if err == nil && added == 0 {
+		_, err = t.exec("update slots set mark = ? where hour = ? and num = ?", mark, hour, num)
 	}
 	if err != nil {
 		return fmt.Errorf("mark slot: %w", err)

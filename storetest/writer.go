@@ -182,6 +182,7 @@ func testWriteConflict(t *testing.T, s Store) {
 			t.Fatalf("version %d: %v", version, err)
 		}
 		wantErr(t, "a version again", send(version), vedette.ErrConflict)
+		wantErr(t, "a version that is not yet", send(version+2), vedette.ErrConflict)
 	}
 	twice := []vedette.Status{{Monitor: "b"}, {Monitor: "b"}}
 	wantErr(t, "one monitor twice", s.Write(t.Context(), vedette.Batch{Statuses: twice}), vedette.ErrConflict)

@@ -60,12 +60,13 @@ create table rollups (
 	primary key (period, at, num)
 ) without rowid;
 
-create table dirty (
+create table slots (
 	hour integer not null,
 	num  integer not null,
 	mark integer not null,
 	primary key (hour, num)
 ) without rowid;
+create index slots_dirty on slots (hour, num) where mark > 0;
 
 create table monitors (
 	id      text primary key,
