@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -195,12 +196,23 @@ func TestFailuresOfSites(t *testing.T) {
 		{"redirect to mapped metadata", sending(t, "http://[::ffff:169.254.169.254]/"), []string{"forbidden"}},
 		{"redirect to unspecified", sending(t, "http://0.0.0.0/"), []string{"forbidden"}},
 		{"redirect to another scheme", sending(t, "ftp://127.0.0.1/"), []string{"redirect  redirect to ftp://127.0.0.1/, which may not be followed"}},
+		{"redirect to a closed port", sending(t, "http://"+closed(t)+"/"), []string{"refused connect"}},
 		{"redirect to nowhere", sending(t, "http://[::1"), []string{"redirect  redirect to"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := look(t, c.url, `{}`)
 			want(t, r, vedette.Down, c.want...)
+			var sum vedette.Phases
+			for _, h := range r.Hops {
+				sum = sum.Add(h.Phases)
+			}
+			if len(r.Hops) > 0 && sum != r.Phases {
+				t.Errorf("the hops add up to %+v, the look to %+v", sum, r.Phases)
+			}
+			if n := len(r.Hops); n > 0 && r.Hops[n-1].Code != r.Code {
+				t.Errorf("the code is %d, that of the last hop %d", r.Code, r.Hops[n-1].Code)
+			}
 		})
 	}
 }
@@ -253,6 +265,41 @@ func TestTimeoutSaysInWhichPhase(t *testing.T) {
 			t.Errorf("%s: took %v, phases %+v", url, took, r.Phases)
 		}
 	}
+}
+
+func TestTimeoutWhileConnecting(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	rc, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// With a queue of one that nobody empties, the kernel leaves further connections waiting.
+	_ = rc.Control(func(fd uintptr) { _ = syscall.Listen(int(fd), 0) })
+	full := false
+	for range 8 {
+		d := net.Dialer{Timeout: 100 * time.Millisecond}
+		conn, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			full = true
+			break
+		}
+		defer func() { _ = conn.Close() }()
+	}
+	if !full {
+		t.Skip("the queue of this kernel never fills")
+	}
+	m := vedette.Monitor{URL: "http://" + l.Addr().String(), Timeout: 60 * time.Millisecond}
+	r := lookWith(t, check.Config{}, m)
+	want(t, r, vedette.Down, "timeout connect no answer within 60ms (waited", "for the connection)")
+	if r.Phases.Connect < 50*time.Millisecond || r.Phases.Total() != r.Phases.Connect+r.Phases.DNS {
+		t.Errorf("phases are %+v", r.Phases)
+	}
+	m.Probe = vedette.Raw(`{"fails_with":["timeout"]}`)
+	want(t, lookWith(t, check.Config{}, m), vedette.Up)
 }
 
 func TestDrippingServerEndsAtTheTimeout(t *testing.T) {
@@ -323,6 +370,7 @@ func TestExpectations(t *testing.T) {
 		{"/text", `{"request":{"max_body":"5B"},"contains":["Domain"]}`, vedette.Down, "(only the first 5B was read)"},
 		{"/", `{"header":{"X-Many":"a"},"expect":["headers(\"x-many\") == [\"a\", \"b\"] and header(\"none\") == \"\""]}`, vedette.Up, ""},
 		{"/", `{"header":{"X-Many":"c"}}`, vedette.Down, `expectation  header("X-Many") == "c" is false: header("X-Many") = "a"`},
+		{"/", `{"expect":["header(\"Set-Cookie\") == \"\""]}`, vedette.Down, `header("Set-Cookie") = "id=***; Path=/"`},
 		{"/", `{"max_time":1}`, vedette.Down, `expectation  total <= "1ns" is false: total = `},
 		{"/", `{"max_time":60000000000}`, vedette.Up, ""},
 		{"/", `{"status":["any"]}`, vedette.Up, ""},

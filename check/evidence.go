@@ -86,6 +86,15 @@ func isSecretHeader(name string) bool {
 	return false
 }
 
+// hideCookies adds the cookies that the site set to what is hidden.
+func (r *run) hideCookies() {
+	for _, c := range (&http.Response{Header: r.head}).Cookies() {
+		if len(c.Value) >= 3 {
+			r.hidden = append(r.hidden, c.Value)
+		}
+	}
+}
+
 // mask hides the secrets that this look used.
 func (r *run) mask(text string) string {
 	for _, h := range r.hidden {

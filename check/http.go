@@ -53,6 +53,7 @@ func probeHTTP(r *run) error {
 
 // ask gets the answer to one request.
 func (r *run) ask(q *ask) error {
+	r.code, r.proto = 0, ""
 	r.head, r.body, r.size, r.truncated = nil, r.body[:0], 0, false
 	if r.takeKept(q) {
 		err := r.exchange(q)

@@ -37,10 +37,12 @@ var errStale = errors.New("the kept connection is gone")
 // reuses reports whether connections are kept between looks. Only the first request has one.
 func (r *run) reuses() bool { return r.plan.opts.Request.Reuse && len(r.hops) == 0 }
 
-// takeKept makes the connection of the last look the present one.
+// takeKept makes the connection of the last look the present one, for requests that may be
+// repeated if the server has given it up.
 func (r *run) takeKept(q *ask) bool {
 	k := r.probe.kept
-	r.reused = k != nil && k.host == q.to.dialled() && len(r.hops) == 0
+	safe := q.method == http.MethodGet || q.method == http.MethodHead
+	r.reused = k != nil && safe && k.host == q.to.dialled() && len(r.hops) == 0
 	if !r.reused {
 		return false
 	}

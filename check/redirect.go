@@ -97,9 +97,22 @@ func (r *run) closeHop(url string) {
 	r.addHop(url)
 }
 
+// closeHops books what came after the last redirect, so that the hops add up to the look.
+func (r *run) closeHops() {
+	switch {
+	case len(r.hops) == 0:
+	case r.at != nil:
+		r.addHop(r.at.to.String())
+	default:
+		last := &r.hops[len(r.hops)-1].Phases
+		*last = last.Add(since(r.clock.phases(), r.booked))
+	}
+}
+
 // addHop appends the request whose phases were booked last.
 func (r *run) addHop(url string) {
 	sum := r.clock.phases()
+	r.at = nil
 	r.hops = append(r.hops, vedette.Hop{URL: url, Code: r.code, Addr: r.addrText(), Phases: since(sum, r.booked)})
 	r.booked = sum
 }

@@ -109,8 +109,8 @@ func (r *run) attempt() (err error) {
 			err = r.failf(vedette.KindInternal, "the check panicked: %v", v)
 		}
 	}()
-	if r.ctx.Err() != nil {
-		return r.ctx.Err()
+	if err := r.ctx.Err(); err != nil {
+		return r.failf(vedette.KindInternal, "cancelled before it began: %v", err)
 	}
 	return r.plan.kind.probe(r)
 }
@@ -146,9 +146,7 @@ func (r *run) conclude(err error) vedette.Result {
 		f = r.fault(err)
 	}
 	r.clock.enter(after)
-	if len(r.hops) > 0 && r.at != nil && r.booked != r.clock.phases() {
-		r.addHop(r.at.to.String())
-	}
+	r.closeHops()
 	result := vedette.Result{
 		State: vedette.Up, Code: r.code, Phases: r.clock.phases(), Hops: r.hops,
 		Addr: r.addrText(), CertNotAfter: r.certEnds,
@@ -200,6 +198,7 @@ func (r *run) unmetText(w *want) string {
 	case "rcode":
 		return fmt.Sprintf("rcode is %s, want %s", r.facts.DNS.Rcode, w.want)
 	}
+	r.hideCookies()
 	text := w.Say
 	if text == "" {
 		text = w.That + " is false"
