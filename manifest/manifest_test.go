@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files instead of comparing")
 
 // strict is a checker to which three equals signs and "statsu" are mistakes in expressions, and
-// an x in the wrong place of a header is one too.
+// some schemes are as well.
 type strict struct{}
 
 func (strict) Compile(m vedette.Monitor) (vedette.Check, error) {
@@ -42,6 +42,9 @@ func (strict) Compile(m vedette.Monitor) (vedette.Check, error) {
 		if at := strings.Index(e.That, "statsu"); at >= 0 {
 			all = append(all, vedette.Mistake{Path: path, Offset: at, Text: "statsu is unknown", Fix: "did you mean status?"})
 		}
+	}
+	if strings.HasPrefix(m.URL, "dict:") {
+		all = append(all, vedette.Mistake{Path: "request.method", Text: "no method is right"}, vedette.Mistake{Path: "tls", Text: "tls is missing"})
 	}
 	if strings.HasPrefix(m.URL, "gopher:") {
 		all = append(all, vedette.Mistake{Path: "url", Text: "gopher is no scheme"})
