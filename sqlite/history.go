@@ -174,11 +174,11 @@ func (c *conn) historyOfAll(w window) (found []vedette.Result, err error) {
 		seek, minute, step = minuteBefore, w.last, -1
 	}
 	for int64(len(found)) < w.n {
-		at, any, err := c.find(seek, minute)
+		at, some, err := c.find(seek, minute)
 		if err != nil {
 			return nil, err
 		}
-		if !any || at < w.first || at > w.last {
+		if !some || at < w.first || at > w.last {
 			break
 		}
 		err = c.query(func(row []driver.Value) error {

@@ -70,8 +70,8 @@ func (t *tx) pruneOld(table string, now time.Time, age time.Duration) (more bool
 	}
 	cutoff := now.Add(-age).Unix() / 60
 	from := t.s.sweeps[table]
-	minute, any, err := t.find("select min(minute) from "+table+" where minute >= ?", from.minute)
-	if err != nil || !any || minute >= cutoff {
+	minute, some, err := t.find("select min(minute) from "+table+" where minute >= ?", from.minute)
+	if err != nil || !some || minute >= cutoff {
 		delete(t.s.sweeps, table)
 		return false, err
 	}
@@ -101,11 +101,11 @@ func (t *tx) drop(table string, from place, but string) (place, error) {
 
 // pruneSlots drops clean slots of hours that no look is left of.
 func (t *tx) pruneSlots() (more bool, err error) {
-	first, any, err := t.find(minuteAfter, int64(0))
+	first, some, err := t.find(minuteAfter, int64(0))
 	if err != nil {
 		return false, err
 	}
-	if !any {
+	if !some {
 		first = 1<<62 - 1
 	}
 	dropped, err := t.exec(`delete from slots where (hour, num) in (
@@ -146,11 +146,11 @@ func (t *tx) cut(limit int64) (more bool, err error) {
 		return false, err
 	}
 	for _, table := range []string{"results", "failures"} {
-		minute, any, err := t.find("select min(minute) from " + table)
+		minute, some, err := t.find("select min(minute) from " + table)
 		if err != nil {
 			return false, err
 		}
-		if any {
+		if some {
 			_, err = t.drop(table, place{minute, -1}, "")
 			return true, err
 		}

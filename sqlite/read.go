@@ -142,8 +142,8 @@ func (c *conn) rollups(period int64, from, to time.Time, ids []vedette.MonitorID
 		found = append(found, r)
 		return err
 	}
-	first, last, any, err := c.rolled(period, from, to)
-	if err != nil || !any {
+	first, last, some, err := c.rolled(period, from, to)
+	if err != nil || !some {
 		return nil, err
 	}
 	if len(ids) == 0 {
@@ -165,7 +165,7 @@ func (c *conn) rollups(period int64, from, to time.Time, ids []vedette.MonitorID
 }
 
 // rolled returns the first and the last time in [from, to) that has a rollup.
-func (c *conn) rolled(period int64, from, to time.Time) (first, last int64, any bool, err error) {
+func (c *conn) rolled(period int64, from, to time.Time) (first, last int64, some bool, err error) {
 	low, high := int64(math.MinInt64), int64(math.MaxInt64)
 	if !from.IsZero() {
 		low = from.Add(time.Second - 1).Unix()
@@ -173,11 +173,11 @@ func (c *conn) rolled(period int64, from, to time.Time) (first, last int64, any 
 	if !to.IsZero() {
 		high = to.Add(-1).Unix()
 	}
-	first, any, err = c.find("select min(at) from rollups where period = ? and at between ? and ?", period, low, high)
-	if err == nil && any {
+	first, some, err = c.find("select min(at) from rollups where period = ? and at between ? and ?", period, low, high)
+	if err == nil && some {
 		last, err = c.int("select max(at) from rollups where period = ? and at between ? and ?", period, low, high)
 	}
-	return first, last, any, err
+	return first, last, some, err
 }
 
 // scanRollup reads rollupColumns.
