@@ -273,6 +273,8 @@ func TestCountsAreThoseOfTheRows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	write(t, s, looks("a", slots[0].Hour.Add(55*time.Minute), 1, 1)) // dirty again
+	write(t, s, looks("a", slots[1].Hour.Add(55*time.Minute), 1, 1)) // dirty anew
 	if err := s.Forget(ctx, "1"); err != nil {
 		t.Fatal(err)
 	}
