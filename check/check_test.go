@@ -108,15 +108,17 @@ func says(t testing.TB, answer string) (url string) {
 	return "http://" + raw(t, func(conn net.Conn) { _, _ = io.WriteString(conn, answer) })
 }
 
-// closed returns an address where nobody listens.
+// closed returns an address where nobody listens, and nobody will: it is the near end of a
+// connection.
 func closed(t testing.TB) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	far := bare(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", far)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 func ok(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"status":"ok","q":5120}`) }

@@ -69,7 +69,7 @@ func (r *run) exchange1(q *ask) error {
 		return err
 	}
 	if r.reuses() && sendErr == nil && !resp.Close && !r.truncated && r.wire.br.Buffered() == 0 {
-		r.keep(q)
+		r.keep()
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func (r *run) exchange2(q *ask) error {
 	}
 	_ = resp.Body.Close()
 	if r.reuses() && !r.truncated && r.h2conn.Err() == nil {
-		r.keep(q)
+		r.keep()
 	}
 	return nil
 }

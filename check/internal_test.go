@@ -1,10 +1,15 @@
 package check
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -151,6 +156,47 @@ func TestClockLosesNothing(t *testing.T) {
 			t.Errorf("got %+v in %v, want %+v", got, time.Since(c.begun), want)
 		}
 	})
+}
+
+func TestVerifiedChainsAreForgottenWhenTheyEnd(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"a.test"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, _ := x509.ParseCertificate(der)
+	roots, others := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(cert)
+	var c chains
+	for _, step := range []struct {
+		roots *x509.CertPool
+		name  string
+		at    time.Time
+		good  bool
+	}{
+		{roots, "a.test", now, true},
+		{roots, "a.test", now, true},
+		{roots, "b.test", now, false},
+		{others, "a.test", now, false},
+		{roots, "a.test", now.Add(2 * time.Hour), false},
+		{roots, "a.test", now.Add(-2 * time.Hour), false},
+		{roots, "a.test", now, true},
+	} {
+		if _, err := c.verify([]*x509.Certificate{cert}, step.roots, step.name, step.at); (err == nil) != step.good {
+			t.Errorf("%s at %v: %v", step.name, step.at.Sub(now), err)
+		}
+	}
+	if len(c.kept) != 1 {
+		t.Errorf("%d chains are remembered, want 1", len(c.kept))
+	}
 }
 
 func TestOwnExhaustionIsUnknown(t *testing.T) {

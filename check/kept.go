@@ -14,7 +14,6 @@ import (
 type kept struct {
 	conn net.Conn
 	h2   *http.ClientConn
-	host string
 	addr netip.AddrPort
 	cert *certFacts
 	tls  *tlsFacts
@@ -42,7 +41,7 @@ func (r *run) reuses() bool { return r.plan.opts.Request.Reuse && len(r.hops) ==
 func (r *run) takeKept(q *ask) bool {
 	k := r.probe.kept
 	safe := q.method == http.MethodGet || q.method == http.MethodHead
-	r.reused = k != nil && safe && k.host == q.to.dialled() && len(r.hops) == 0
+	r.reused = k != nil && safe && len(r.hops) == 0
 	if !r.reused {
 		return false
 	}
@@ -61,9 +60,9 @@ func (r *run) takeKept(q *ask) bool {
 }
 
 // keep leaves the present connection for the next look.
-func (r *run) keep(q *ask) {
+func (r *run) keep() {
 	k := &kept{
-		h2: r.h2conn, host: q.to.dialled(), addr: r.addr,
+		h2: r.h2conn, addr: r.addr,
 		cert: r.facts.Cert, tls: r.facts.TLS, ends: r.certEnds, peer: r.peer,
 	}
 	var whole bool

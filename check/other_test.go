@@ -182,8 +182,10 @@ func TestDNS(t *testing.T) {
 	}
 	forged := nameServer(t, func(q []byte, send func([]byte)) {
 		send([]byte("\x00"))
-		send(answers(t, q, func(m *dnsmessage.Message) { m.ID++ }))
-		send(answers(t, q, func(m *dnsmessage.Message) { m.Questions[0].Name = dnsmessage.MustNewName("evil.example.") }))
+		send(answers(t, q, func(m *dnsmessage.Message) { m.ID++; m.Answers = nil }))
+		send(answers(t, q, func(m *dnsmessage.Message) {
+			m.Questions[0].Name, m.Answers = dnsmessage.MustNewName("evil.example."), nil
+		}))
 		send(answers(t, q, nil))
 	})
 	mute := nameServer(t, func([]byte, func([]byte)) {})

@@ -132,6 +132,8 @@ func TestFirstURLOfAFileMayGoAnywhereButForbidden(t *testing.T) {
 	if r := lookWith(t, check.Config{}, m); r.State == vedette.Up || r.Failure.Kind == vedette.KindForbidden {
 		t.Errorf("a file's own URL: %+v", r.Failure)
 	}
+	m.URL = sending(t, "http://169.254.169.254/")
+	want(t, lookWith(t, check.Config{}, m), vedette.Down, "forbidden connect 169.254.169.254")
 	m.URL = serve(t, ok)
 	want(t, lookWith(t, check.Config{Forbidden: loopback()}, m), vedette.Down, "forbidden connect 127.0.0.1 lies in the forbidden network 127.0.0.0/8")
 	m.URL = strings.Replace(m.URL, "127.0.0.1", "localhost", 1)
