@@ -140,13 +140,11 @@ func (v *validator) readable(path, file string) {
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		v.wrong(path, innermostFile(err), "")
+		v.wrong(path, "cannot read it: "+err.Error(), "")
 		return
 	}
 	_ = f.Close()
 }
-
-func innermostFile(err error) string { return "cannot read it: " + err.Error() }
 
 func (v *validator) tls(t egress.Trust) {
 	before := len(v.mistakes)
