@@ -51,7 +51,9 @@ type Config struct {
 	Version string
 	// Grace is how long looks in flight may take to end at a stop; 0 means 10s.
 	Grace time.Duration
-	Log   *slog.Logger // nil discards
+	// Applied is called with each configuration that has come into force. nil is nobody.
+	Applied func(*manifest.File)
+	Log     *slog.Logger // nil discards
 }
 
 // Roles names the parts that an app can run: those that look, those that write down and

@@ -41,7 +41,19 @@ func (a *App) applyFirst(ctx context.Context) error {
 	}
 	a.metrics.Reloaded(true)
 	a.ready.applied.Store(true)
+	a.adopt(f)
 	return nil
+}
+
+// adopt makes f the configuration in force. Its monitors are in the registry now and are
+// not kept twice.
+func (a *App) adopt(f *manifest.File) {
+	f.Forget()
+	f.Monitors = nil
+	a.file.Store(f)
+	if a.cfg.Applied != nil {
+		a.cfg.Applied(f)
+	}
 }
 
 // apply makes the registry hold what the file says: it puts what is new or changed and

@@ -81,7 +81,7 @@ func (a *App) reloadNow(ctx context.Context, old manifest.Snapshot) (manifest.Sn
 		return f.Snapshot, err
 	}
 	a.warnOfRestart(f)
-	a.file.Store(f)
+	a.adopt(f)
 	a.ready.refused.Store(nil)
 	a.warn(f)
 	a.cfg.Log.Info("configuration reloaded", "took", time.Since(began).Round(time.Millisecond))

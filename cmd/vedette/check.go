@@ -165,9 +165,9 @@ func (f *checkFlags) fill() error {
 	return nil
 }
 
-// A looked is a monitor and what a look at it saw.
+// A looked is what a look at a monitor saw.
 type looked struct {
-	vedette.Monitor
+	name, url string
 	vedette.Result
 }
 
@@ -190,7 +190,7 @@ func lookAt(ctx context.Context, s streams, f checkFlags, monitors []vedette.Mon
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			seen[i] = looked{monitors[i], once(ctx, look, monitors[i])}
+			seen[i] = looked{monitors[i].Name, monitors[i].URL, once(ctx, look, monitors[i])}
 		})
 	}
 	wg.Wait()
@@ -262,7 +262,7 @@ func show(s streams, format string, seen []looked) error {
 	}
 	lines := make([]app.ResultLine, len(seen))
 	for i, l := range seen {
-		lines[i] = app.NewResultLine(l.Result, l.URL)
+		lines[i] = app.NewResultLine(l.Result, l.url)
 	}
 	return write(s.out, format, lines, nil)
 }

@@ -38,7 +38,7 @@ func showLook(w io.Writer, l looked) {
 	if l.Code != 0 {
 		code = fmt.Sprintf("  %d", l.Code)
 	}
-	fmt.Fprintf(w, "%s  %s%s  %s\n", state, app.MaskURL(l.URL), code, took(l.Phases.Total()))
+	fmt.Fprintf(w, "%s  %s%s  %s\n", state, app.MaskURL(l.url), code, took(l.Phases.Total()))
 	if l.Failure != nil {
 		fmt.Fprintf(w, "  %s: %s\n", l.Failure.Kind, l.Failure.Message)
 	}
@@ -123,7 +123,7 @@ func nagios(w io.Writer, seen []looked) error {
 		if l.Failure != nil {
 			say = string(l.Failure.Kind) + ": " + strings.ReplaceAll(l.Failure.Message, "|", "/")
 		}
-		fmt.Fprintf(w, "%s - %s %s | time=%.6fs", word, l.Name, say, l.Phases.Total().Seconds())
+		fmt.Fprintf(w, "%s - %s %s | time=%.6fs", word, l.name, say, l.Phases.Total().Seconds())
 		for _, p := range phasesOf(l.Phases) {
 			fmt.Fprintf(w, " %s=%.6fs", p.name, p.took.Seconds())
 		}

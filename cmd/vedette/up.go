@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -64,10 +65,20 @@ func newUp(s streams) *cobra.Command {
 	return cmd
 }
 
+// gcPercent trades a little CPU for memory: most of it lives as long as its monitor.
+const gcPercent = 50
+
 func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	log := newLogs(s.err)
 	cfg := app.Config{
 		Store: f.store, Roles: f.roles, Env: os.LookupEnv, Version: version(), Log: slog.New(log),
+		Applied: func(f *manifest.File) {
+			log.use(f.Log)
+			debug.FreeOSMemory() // reading a large file leaves much behind
+		},
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	var err error
 	if len(urls) > 0 {
@@ -79,7 +90,6 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	if err != nil {
 		return err
 	}
-	log.use(a.File().Log)
 	a.Listen(address(f.listen, a.File()))
 	if f.output == "jsonl" {
 		a.OnKept(printer(s.out, a))
