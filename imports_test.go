@@ -92,7 +92,6 @@ func checkImports(t *testing.T, path string) {
 // drivers names the third-party clients that may appear in one package only.
 var drivers = map[string]string{
 	"modernc.org/sqlite":                  "sqlite",
-	"github.com/pressly/goose":            "sqlite",
 	"github.com/prometheus/client_golang": "metrics",
 	"github.com/expr-lang/expr":           "rule",
 	"github.com/goccy/go-yaml":            "manifest",
