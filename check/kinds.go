@@ -38,6 +38,18 @@ func keysOfAll() []string {
 	return []string{"max_time", "expect", "warn", "fails_with", "ip", "resolver"}
 }
 
+// Fits reports whether key, one of [Options], says anything of a look at url. A URL that names
+// no kind of check fits every key: what is wrong then is the URL.
+func Fits(url, key string) bool {
+	scheme, _, _ := strings.Cut(url, "://")
+	for _, k := range kinds() {
+		if strings.EqualFold(k.scheme, scheme) {
+			return slices.Contains(keysOfAll(), key) || slices.Contains(k.keys, key)
+		}
+	}
+	return true
+}
+
 // schemes lists the kinds' schemes.
 func schemes(all []*kind) string {
 	names := make([]string, len(all))
