@@ -100,12 +100,11 @@ func sorted(m map[string]Secret) []string {
 
 func (r *run) fillHeader(q *ask, name string, s Secret) error {
 	secret := isSecretHeader(name) || s.File != "" || strings.Contains(s.Text, "${")
-	value, err := s.Text, error(nil)
+	read := r.secrets.value
 	if secret {
-		value, err = r.secret(s)
-	} else {
-		value, err = r.secrets.value(s)
+		read = r.secret
 	}
+	value, err := read(s)
 	switch {
 	case err != nil:
 		return err

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,7 +106,7 @@ func describe(c *x509.Certificate) *vedette.Cert {
 	sum := sha256.Sum256(c.Raw)
 	names := c.DNSNames
 	for _, ip := range c.IPAddresses {
-		names = append(names[:len(names):len(names)], ip.String())
+		names = append(slices.Clip(names), ip.String())
 	}
 	return &vedette.Cert{
 		Subject: c.Subject.String(), Issuer: c.Issuer.String(), Names: names,

@@ -436,8 +436,7 @@ func TestLookIsComplete(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = check.Look(t.Context(), vedette.Monitor{URL: "htp://x"})
-	var m vedette.Mistakes
-	if !errors.As(err, &m) {
+	if _, ok := errors.AsType[vedette.Mistakes](err); !ok {
 		t.Errorf("got %v, want Mistakes", err)
 	}
 }

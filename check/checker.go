@@ -158,15 +158,16 @@ type compiler struct {
 	mistakes vedette.Mistakes
 }
 
-func (w *compiler) wrong(path, text, fix string) {
-	w.mistakes = append(w.mistakes, vedette.Mistake{Path: path, Text: text, Fix: fix})
+// wrong notes a mistake of the URL.
+func (w *compiler) wrong(text, fix string) {
+	w.mistakes = append(w.mistakes, vedette.Mistake{Path: "url", Text: text, Fix: fix})
 }
 
 // target reads the URL.
 func (w *compiler) target() {
 	u, err := url.Parse(w.monitor.URL)
 	if err != nil {
-		w.wrong("url", "this is no URL: "+innermost(err), "")
+		w.wrong("this is no URL: "+innermost(err), "")
 		return
 	}
 	w.url = u
@@ -176,10 +177,10 @@ func (w *compiler) target() {
 		return
 	}
 	if w.to, err = newTarget(u, k.port); err != nil {
-		w.wrong("url", err.Error(), "")
+		w.wrong(err.Error(), "")
 	}
 	if !k.path && (u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil) {
-		w.wrong("url", k.scheme+" checks go to a host and port only", "want "+k.scheme+"://"+u.Host)
+		w.wrong(k.scheme+" checks go to a host and port only", "want "+k.scheme+"://"+u.Host)
 	}
 }
 

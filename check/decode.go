@@ -50,7 +50,7 @@ func decodeStruct(path string, raw []byte, v reflect.Value) (keys []string, mist
 }
 
 func decodeField(path string, raw []byte, field reflect.Value) vedette.Mistakes {
-	_, custom := field.Addr().Interface().(json.Unmarshaler)
+	_, custom := reflect.TypeAssert[json.Unmarshaler](field.Addr())
 	if field.Kind() == reflect.Struct && !custom {
 		_, mistakes := decodeStruct(path, raw, field)
 		return mistakes
@@ -60,8 +60,7 @@ func decodeField(path string, raw []byte, field reflect.Value) vedette.Mistakes 
 		return nil
 	}
 	text := err.Error()
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		text = fmt.Sprintf("want %s, not %s", wanted(wrong.Type), excerpt(raw))
 	}
 	return vedette.Mistakes{{Path: path, Text: text}}

@@ -38,7 +38,7 @@ func checkDNS(w *compiler) {
 	if u.Host != "" {
 		var err error
 		if w.to, err = newTarget(u, 53); err != nil {
-			w.wrong("url", err.Error(), "")
+			w.wrong(err.Error(), "")
 		}
 	}
 	name, more, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), ";")
@@ -50,30 +50,30 @@ func checkDNS(w *compiler) {
 			kind = strings.ToUpper(value)
 		case "class":
 			if !strings.EqualFold(value, "IN") {
-				w.wrong("url", "only class IN can be asked for", "")
+				w.wrong("only class IN can be asked for", "")
 			}
 		default:
-			w.wrong("url", fmt.Sprintf("a dns URL has no %s", key), "want ?type=A")
+			w.wrong(fmt.Sprintf("a dns URL has no %s", key), "want ?type=A")
 		}
 	}
 	if _, ok := dnsTypes()[kind]; !ok {
-		w.wrong("url", fmt.Sprintf("unknown type %s", kind), rule.DidYouMean(kind, dnsTypeNames()))
+		w.wrong(fmt.Sprintf("unknown type %s", kind), rule.DidYouMean(kind, dnsTypeNames()))
 	}
 	w.to.scheme, w.to.uri = "dns", kind+" "+w.dnsName(name)
 }
 
 func (w *compiler) dnsName(name string) string {
 	if name == "" {
-		w.wrong("url", "the URL has no name to ask for", "want dns://"+w.url.Host+"/example.com")
+		w.wrong("the URL has no name to ask for", "want dns://"+w.url.Host+"/example.com")
 		return ""
 	}
 	ascii, err := asciiName(name)
 	if err != nil {
-		w.wrong("url", err.Error(), "")
+		w.wrong(err.Error(), "")
 	}
 	ascii = strings.TrimSuffix(ascii, ".") + "."
 	if _, err := newQuery(0, ascii, dnsmessage.TypeA); err != nil {
-		w.wrong("url", fmt.Sprintf("%q is no name: %v", name, err), "")
+		w.wrong(fmt.Sprintf("%q is no name: %v", name, err), "")
 	}
 	return ascii
 }

@@ -123,8 +123,7 @@ func (e *expander) patterns(key string, patterns []string, format string) {
 		path := fmt.Sprintf("%s[%d]", key, i)
 		if _, err := regexp.Compile(p); err != nil {
 			offset, text := 0, err.Error()
-			var bad *syntax.Error
-			if errors.As(err, &bad) {
+			if bad, ok := errors.AsType[*syntax.Error](err); ok {
 				offset = max(strings.Index(p, bad.Expr), 0)
 				text = fmt.Sprintf("%s: %s", bad.Code, bad.Expr)
 			}

@@ -69,11 +69,6 @@ type dnsFacts struct {
 	TTL     time.Duration `expr:"ttl"`
 }
 
-// knownToAll are the names of every kind of check.
-func knownToAll() []string {
-	return []string{"total", "first_byte", "phases", "ip", "family", "name", "group", "labels"}
-}
-
 // language returns the language of expectations of one kind of check among all kinds.
 func language(k *kind, all []*kind) *rule.Lang {
 	elsewhere := map[string]string{}

@@ -207,8 +207,7 @@ func isTLS(err error) bool {
 }
 
 func tlsText(err error) string {
-	var record tls.RecordHeaderError
-	if errors.As(err, &record) {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "it does not speak TLS"
 	}
 	text := strings.TrimPrefix(innermost(err), "tls: ")

@@ -60,7 +60,7 @@ func (r *run) exchange1(q *ask) error {
 	_, sendErr := r.conn.Write(r.out)
 	r.clock.enter(inTTFB)
 	// A server may answer before it has read all and hang up: the answer counts.
-	resp, err := r.readHead(q.method)
+	resp, err := r.readHead(q.method) //nolint:bodyclose // the connection is closed, which is all there is
 	if err != nil {
 		return r.noHead(err, sendErr)
 	}

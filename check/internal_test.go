@@ -359,8 +359,7 @@ func FuzzExpectations(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src, body string) {
 		r, err := lang.Compile(src)
 		if err != nil {
-			var e *rule.Error
-			if !errors.As(err, &e) {
+			if _, ok := errors.AsType[*rule.Error](err); !ok {
 				t.Fatal(err)
 			}
 			return

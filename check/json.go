@@ -100,8 +100,7 @@ func tooDeep(b []byte) bool {
 
 // notTold says why an expectation cannot be told.
 func notTold(err error) *fault {
-	var f *fault
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault](err); ok {
 		return f
 	}
 	return &fault{vedette.KindExpectation, after, err.Error()}

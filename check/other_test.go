@@ -99,7 +99,7 @@ func answers(t testing.TB, query []byte, change func(*dnsmessage.Message)) []byt
 	m.Response, m.Additionals = true, nil
 	name := m.Questions[0].Name
 	h := dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET, TTL: 300}
-	n := func(s string) dnsmessage.Name { return dnsmessage.MustNewName(s) }
+	n := dnsmessage.MustNewName
 	switch m.Questions[0].Type {
 	case dnsmessage.TypeA:
 		short := h

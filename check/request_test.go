@@ -18,7 +18,7 @@ import (
 	"github.com/vedettehq/vedette/check"
 )
 
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) } //nolint:forbidigo // net/http wants one
 
 // echo answers with the request as it came.
 func echo(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -70,7 +71,7 @@ func serverAddr(text string) (string, error) {
 	if host == "" || strings.ContainsAny(host, " /") {
 		return "", fmt.Errorf("%q is no server: want HOST or HOST:PORT", text)
 	}
-	if n, err := net.LookupPort("udp", port); err != nil || n == 0 {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", fmt.Errorf("%q is no port", port)
 	}
 	return net.JoinHostPort(host, port), nil

@@ -23,9 +23,11 @@ func view() View {
 	rows := []Row{
 		{Name: "good", State: up, Past: []vedette.State{up, up, up}, Phases: vedette.Phases{Connect: ms / 5, TLS: 2 * ms, TTFB: ms}},
 		{Name: "slow", State: up, Past: []vedette.State{up}, Phases: vedette.Phases{Connect: ms, Request: ms, TTFB: 600 * ms, Transfer: ms}},
-		{Name: "api", State: vedette.Degraded, Past: []vedette.State{vedette.Degraded},
+		{
+			Name: "api", State: vedette.Degraded, Past: []vedette.State{vedette.Degraded},
 			Phases:  vedette.Phases{DNS: 40 * time.Microsecond, TTFB: 40 * time.Microsecond},
-			Failure: `json("$.queue") < 1000 is false: json("$.queue") = 5120`},
+			Failure: `json("$.queue") < 1000 is false: json("$.queue") = 5120`,
+		},
 		{Name: "errors", State: down, Past: []vedette.State{vedette.Unknown, down, down, down}, Failure: "status 500, want 200-299"},
 		{Name: "flapping", State: up, Streak: 2, Need: 3, Past: []vedette.State{down, down, down, up, up, up, up, up, up, up, down, down}, Failure: "status 503, want 200-299"},
 		{Name: "shop", State: down, Muted: "gateway", Failure: "connection reset"},

@@ -63,8 +63,7 @@ func TestDialTriesAddressesInTurn(t *testing.T) {
 	}
 	deny := egress.Forbidden{Nets: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}
 	_, _, err = egress.Dial(t.Context(), []netip.Addr{good, dead}, at.Port(), time.Now().Add(time.Second), &deny)
-	var forbidden *egress.ForbiddenError
-	if !errors.As(err, &forbidden) {
+	if _, ok := errors.AsType[*egress.ForbiddenError](err); !ok {
 		t.Errorf("got %v: a name with one forbidden address must not be reached", err)
 	}
 }
@@ -85,8 +84,12 @@ func TestResolveKnowsAddresses(t *testing.T) {
 		family egress.Family
 		want   string
 	}{
-		{"192.0.2.1", egress.Any, "192.0.2.1"}, {"192.0.2.1", egress.IP4, "192.0.2.1"}, {"::ffff:192.0.2.1", egress.IP4, "192.0.2.1"},
-		{"2001:db8::1", egress.IP6, "2001:db8::1"}, {"192.0.2.1", egress.IP6, ""}, {"2001:db8::1", egress.IP4, ""},
+		{"192.0.2.1", egress.Any, "192.0.2.1"},
+		{"192.0.2.1", egress.IP4, "192.0.2.1"},
+		{"::ffff:192.0.2.1", egress.IP4, "192.0.2.1"},
+		{"2001:db8::1", egress.IP6, "2001:db8::1"},
+		{"192.0.2.1", egress.IP6, ""},
+		{"2001:db8::1", egress.IP4, ""},
 	} {
 		got, err := egress.Resolve(t.Context(), r, c.host, c.family)
 		if c.want == "" {

@@ -82,7 +82,7 @@ func (p *Proxy) Tunnel(conn net.Conn, host string, port uint16) error {
 		return err
 	}
 	br := bufio.NewReader(&limited{conn, maxAnswer})
-	resp, err := http.ReadResponse(br, &http.Request{Method: http.MethodConnect})
+	resp, err := http.ReadResponse(br, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // it has none
 	if err != nil {
 		return fmt.Errorf("read the answer of proxy %s: %w", p.Host, err)
 	}

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vedettehq/vedette"
@@ -56,7 +58,7 @@ func (t *monitors) collectLook(ch chan<- prometheus.Metric, labels []string, l l
 	times := phaseTimes(&l.phases)
 	for i, name := range phaseNames() {
 		if times[i] > 0 {
-			send(ch, t.phase, times[i].Seconds(), append(labels[:len(labels):len(labels)], name))
+			send(ch, t.phase, times[i].Seconds(), append(slices.Clip(labels), name))
 		}
 	}
 	if l.code >= 100 { // below are the codes of DNS

@@ -146,8 +146,7 @@ func (l *Lang) program(src string, p *patch) (program *vm.Program, err error) {
 func (l *Lang) teach(src string, err error) *Error {
 	text := err.Error()
 	e := &Error{Text: text}
-	var at *file.Error
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*file.Error](err); ok {
 		e.Text, e.Offset = at.Message, byteOffset(src, at.From)
 	}
 	if name, ok := strings.CutPrefix(e.Text, "unknown name "); ok {

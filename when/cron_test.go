@@ -262,8 +262,11 @@ func TestLastIsTheBeginningOfAWindow(t *testing.T) {
 		at   time.Time
 		want bool
 	}{
-		{begin.Add(-1), false}, {begin, true}, {begin.Add(time.Hour), true},
-		{begin.Add(2*time.Hour - 1), true}, {begin.Add(2 * time.Hour), false},
+		{begin.Add(-1), false},
+		{begin, true},
+		{begin.Add(time.Hour), true},
+		{begin.Add(2*time.Hour - 1), true},
+		{begin.Add(2 * time.Hour), false},
 	} {
 		got, ok := c.Last(x.at, 2*time.Hour, berlin)
 		if ok != x.want || ok && !got.Equal(begin) {

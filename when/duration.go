@@ -112,8 +112,16 @@ func unitOf(number, name string) (uint64, error) {
 	}
 	lower := strings.ToLower(strings.TrimSpace(name))
 	for _, word := range [...][2]string{
-		{"mon", ""}, {"mil", "ms"}, {"mic", "us"}, {"nan", "ns"},
-		{"s", "s"}, {"m", "m"}, {"h", "h"}, {"d", "d"}, {"w", "w"}, {"y", "y"},
+		{"mon", ""},
+		{"mil", "ms"},
+		{"mic", "us"},
+		{"nan", "ns"},
+		{"s", "s"},
+		{"m", "m"},
+		{"h", "h"},
+		{"d", "d"},
+		{"w", "w"},
+		{"y", "y"},
 	} {
 		if !strings.HasPrefix(lower, word[0]) {
 			continue

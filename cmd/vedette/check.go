@@ -135,7 +135,7 @@ func (f *checkFlags) ofURLs(urls []string) ([]vedette.Monitor, error) {
 	var monitors []vedette.Monitor
 	for _, u := range urls {
 		monitors = append(monitors, vedette.Monitor{
-			ID: vedette.MonitorID(u), Meta: vedette.Meta{Name: u}, URL: u, Timeout: timeout, Interval: time.Minute, Probe: probe,
+			ID: vedette.MonitorID(u), Meta: vedette.Meta{Name: u, Origin: "command line"}, URL: u, Timeout: timeout, Interval: time.Minute, Probe: probe,
 		})
 	}
 	return monitors, nil

@@ -101,8 +101,13 @@ func TestCheckOfMonitorsOfAFile(t *testing.T) {
 		code  int
 		lines int
 	}{
-		{"one", exitOK, 1}, {"two", exitDown, 1}, {"--group a", exitOK, 1}, {"--all", exitDown, 2}, {"a/one", exitOK, 1},
-		{"three", exitFailed, 0}, {"--group b", exitFailed, 0},
+		{"one", exitOK, 1},
+		{"two", exitDown, 1},
+		{"--group a", exitOK, 1},
+		{"--all", exitDown, 2},
+		{"a/one", exitOK, 1},
+		{"three", exitFailed, 0},
+		{"--group b", exitFailed, 0},
 	} {
 		got := vedetteCmd(t, append([]string{"check", "-c", config, "-o", "jsonl"}, strings.Fields(c.args)...)...)
 		if got.code != c.code || strings.Count(got.out, "\n") != c.lines {
@@ -133,7 +138,7 @@ monitors:
 	if len(status) != 3 {
 		t.Fatalf("status %v", status)
 	}
-	for _, key := range strings.Fields("id name group url state since checked_at code duration_ms failing failure_kind failure uptime_24h") {
+	for key := range strings.FieldsSeq("id name group url state since checked_at code duration_ms failing failure_kind failure uptime_24h") {
 		if _, has := status[0][key]; !has {
 			t.Errorf("a line of status lacks %s: %v", key, status[0])
 		}
@@ -150,7 +155,7 @@ monitors:
 	}
 
 	results := objects(t, vedetteCmd(t, "results", "-c", config, "-o", "jsonl"))
-	for _, key := range strings.Fields("id monitor url due_at started_at state code duration_ms phases_ms failure_kind failure") {
+	for key := range strings.FieldsSeq("id monitor url due_at started_at state code duration_ms phases_ms failure_kind failure") {
 		if _, has := results[0][key]; !has {
 			t.Errorf("a result lacks %s: %v", key, results[0])
 		}

@@ -33,7 +33,7 @@ func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
 		if took := time.Since(began); round%10 == 0 {
 			t.Logf("round %d: first result %s after the start", round, took.Round(time.Millisecond))
 		}
-		time.Sleep(rand.N(interval)) //nolint:forbidigo // a random moment is the point
+		time.Sleep(rand.N(interval))
 		for _, r := range p.kill(t) {
 			acked[r.ID] = true
 		}

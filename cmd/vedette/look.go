@@ -22,8 +22,12 @@ type phase struct {
 
 func phasesOf(p vedette.Phases) []phase {
 	return []phase{
-		{"dns", p.DNS, text.FgCyan, "d"}, {"connect", p.Connect, text.FgBlue, "c"}, {"tls", p.TLS, text.FgMagenta, "s"},
-		{"request", p.Request, text.FgHiBlack, "r"}, {"ttfb", p.TTFB, text.FgYellow, "w"}, {"transfer", p.Transfer, text.FgGreen, "t"},
+		{"dns", p.DNS, text.FgCyan, "d"},
+		{"connect", p.Connect, text.FgBlue, "c"},
+		{"tls", p.TLS, text.FgMagenta, "s"},
+		{"request", p.Request, text.FgHiBlack, "r"},
+		{"ttfb", p.TTFB, text.FgYellow, "w"},
+		{"transfer", p.Transfer, text.FgGreen, "t"},
 	}
 }
 

@@ -74,10 +74,9 @@ func file(t *testing.T, text string) string {
 
 // A process is a `vedette up -o jsonl` that was started, and the results it acknowledged.
 type process struct {
-	cmd    *exec.Cmd
-	log    bytes.Buffer
-	lines  chan app.ResultLine // closed at its end
-	closed bool
+	cmd   *exec.Cmd
+	log   bytes.Buffer
+	lines chan app.ResultLine // closed at its end
 }
 
 func startUp(t *testing.T, args ...string) *process {

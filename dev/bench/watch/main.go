@@ -137,7 +137,7 @@ func (b *bench) runRow(ctx context.Context, r row) error {
 	if err != nil {
 		return err
 	}
-	defer t.stop()
+	defer t.stop() //nolint:errcheck // it is killed with the run at the latest
 	var floors, ours []measured
 	for range b.repeat {
 		if !r.NoFloor {

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -138,7 +139,7 @@ func (t *target) control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/log", func(w http.ResponseWriter, _ *http.Request) {
 		t.mu.Lock()
-		log := t.log[:len(t.log):len(t.log)]
+		log := slices.Clip(t.log)
 		t.mu.Unlock()
 		_ = gob.NewEncoder(w).Encode(log)
 	})
