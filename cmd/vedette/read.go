@@ -224,7 +224,7 @@ func incidentColumns() []column[app.IncidentLine] {
 		{"lasted", func(i app.IncidentLine) string { return short(time.Duration(i.DurationS * float64(time.Second))) }},
 		{"closed", func(i app.IncidentLine) string {
 			if i.ClosedAt == nil {
-				return stateCell(vedette.Down)
+				return "open"
 			}
 			return i.Reason
 		}},
