@@ -107,19 +107,15 @@ func (r *Record) definition(ctx context.Context, id vedette.MonitorID) (*definit
 // follow takes over changes of definitions until ctx ends.
 func (r *Record) follow(ctx context.Context) error {
 	pause := retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
+	following := trouble{doing: "following definitions", log: r.cfg.Log}
 	for ctx.Err() == nil {
 		err := r.followOnce(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
+		following.note(ctx, err)
+		if err == nil {
 			pause.Reset()
-		default:
-			r.cfg.Log.Warn("follow definitions", "err", err)
-			if err := pause.Wait(ctx); err != nil {
-				return nil //nolint:nilerr // told to stop while waiting
-			}
+			continue
 		}
+		_ = pause.Wait(ctx) // told to stop while waiting is told to stop
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ func (r *Record) lead(ctx context.Context) error {
 	defer tick.Stop()
 	var l lead
 	var sized, pruned time.Time
+	sizing := trouble{doing: "measuring the store", log: r.cfg.Log}
+	sweeping := trouble{doing: "sweeping for silence", log: r.cfg.Log}
+	keeping := trouble{doing: "keeping history within bounds", log: r.cfg.Log}
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,19 +37,15 @@ func (r *Record) lead(ctx context.Context) error {
 		}
 		if since(sized) >= sizeEvery {
 			sized = time.Now()
-			r.size(ctx)
+			sizing.note(ctx, r.size(ctx))
 		}
 		if !l.held(ctx, r.cfg) {
 			continue
 		}
-		if err := r.sweep(ctx); err != nil && ctx.Err() == nil {
-			r.cfg.Log.Warn("sweep for silence", "err", err)
-		}
+		sweeping.note(ctx, r.sweep(ctx))
 		if since(pruned) >= pruneEvery {
 			pruned = time.Now()
-			if err := r.keep(ctx); err != nil && ctx.Err() == nil {
-				r.cfg.Log.Warn("keep history within bounds", "err", err)
-			}
+			keeping.note(ctx, r.keep(ctx))
 		}
 	}
 }
@@ -122,16 +121,14 @@ func (r *Record) sweep(ctx context.Context) error {
 	})
 }
 
-func (r *Record) size(ctx context.Context) {
+func (r *Record) size(ctx context.Context) error {
 	if r.cfg.Sized == nil {
-		return
+		return nil
 	}
 	size, err := r.cfg.Keeper.Size(ctx)
 	if err != nil {
-		if ctx.Err() == nil {
-			r.cfg.Log.Warn("measure the store", "err", err)
-		}
-		return
+		return err
 	}
 	r.cfg.Sized(size)
+	return nil
 }
