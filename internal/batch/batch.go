@@ -3,14 +3,10 @@ package batch
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"time"
 )
-
-// ErrClosed is what Put reports of a queue that takes no more.
-var ErrClosed = errors.New("queue is closed")
 
 // Limits say when a batch goes out and how much may wait. All are required.
 type Limits struct {
@@ -23,7 +19,7 @@ type Limits struct {
 	CapBytes int
 }
 
-// A Queue is a line of things that leaves in batches. Any number may put things in at once; one
+// A Queue is a line of things that leaves in batches. Any number may add things at once; one
 // takes them out.
 type Queue[T any] struct {
 	limits Limits
@@ -37,7 +33,6 @@ type Queue[T any] struct {
 	bytes  int
 	closed bool
 	full   bool
-	room   chan struct{} // is closed when full ends
 }
 
 type item[T any] struct {
@@ -56,40 +51,12 @@ func New[T any](l Limits) *Queue[T] {
 func (q *Queue[T]) Add(v T, size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.add(v, size)
-}
-
-// Put waits while the queue is full, then puts v of size bytes in. It reports ErrClosed, or
-// ctx's error if ctx ends first.
-func (q *Queue[T]) Put(ctx context.Context, v T, size int) error {
-	for {
-		q.mu.Lock()
-		if q.closed {
-			q.mu.Unlock()
-			return ErrClosed
-		}
-		if !q.full {
-			q.add(v, size)
-			q.mu.Unlock()
-			return nil
-		}
-		room := q.room
-		q.mu.Unlock()
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (q *Queue[T]) add(v T, size int) {
 	q.items = append(q.items, item[T]{v, size, time.Since(q.began)})
 	was := q.bytes
 	q.bytes += size
 	n := q.len()
-	if !q.full && (n >= q.limits.Cap || q.bytes >= q.limits.CapBytes) {
-		q.full, q.room = true, make(chan struct{})
+	if n >= q.limits.Cap || q.bytes >= q.limits.CapBytes {
+		q.full = true
 	}
 	// The taker sleeps well between the first thing and the one that makes the batch complete.
 	if n == 1 || n == q.limits.Count || was < q.limits.Bytes && q.bytes >= q.limits.Bytes || q.closed {
@@ -121,7 +88,7 @@ func (q *Queue[T]) Len() int {
 
 func (q *Queue[T]) len() int { return len(q.items) - q.head }
 
-// Take waits for a batch and takes it out, in the order of putting. It reports io.EOF when the
+// Take waits for a batch and takes it out, in the order of adding. It reports io.EOF when the
 // queue is closed and empty, and ctx's error, taking nothing, if ctx ends first.
 func (q *Queue[T]) Take(ctx context.Context) ([]T, error) {
 	if q.timer == nil {
@@ -191,11 +158,10 @@ func (q *Queue[T]) drop(n, bytes int) {
 	}
 	if q.full && q.len() < q.limits.Cap*3/4 && q.bytes < q.limits.CapBytes*3/4 {
 		q.full = false
-		close(q.room)
 	}
 }
 
-// Close ends the intake of Put: Take gives out what is there without waiting for more.
+// Close says that nothing more is to be waited for: Take gives out what is there, then ends.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -203,9 +169,5 @@ func (q *Queue[T]) Close() {
 		return
 	}
 	q.closed = true
-	if q.full {
-		q.full = false
-		close(q.room)
-	}
 	q.wake()
 }

@@ -1,8 +1,6 @@
 package batch_test
 
 import (
-	"context"
-	"errors"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -73,30 +71,20 @@ func TestRestWaitsFromItsOwnArrival(t *testing.T) {
 	})
 }
 
-func TestPutWaitsUntilAQuarterIsFree(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := batch.New[int](limits)
-		for i := range 20 {
-			if err := q.Put(t.Context(), i, 1); err != nil {
-				t.Fatal(err)
-			}
+func TestFullEndsWhenAQuarterIsFree(t *testing.T) {
+	q := batch.New[int](batch.Limits{Count: 3, Bytes: 1000, Age: time.Millisecond, Cap: 20, CapBytes: 5000})
+	for i := range 20 {
+		if q.Full() {
+			t.Fatalf("full with %d of 20", i)
 		}
-		if !q.Full() {
-			t.Fatal("20 of 20 is not full")
-		}
-		done := make(chan error, 1)
-		go func() { done <- q.Put(t.Context(), 20, 1) }()
-		synctest.Wait()
-		select {
-		case err := <-done:
-			t.Fatalf("Put into a full queue returned %v", err)
-		default:
+		q.Add(i, 1)
+	}
+	for _, full := range []bool{true, true, false} { // with 20, 17 and 14
+		if q.Full() != full {
+			t.Errorf("full is %v with %d of 20", q.Full(), q.Len())
 		}
 		take(t, q)
-		if err := <-done; err != nil || q.Len() != 11 {
-			t.Errorf("got %v with %d waiting, want nil and 11", err, q.Len())
-		}
-	})
+	}
 }
 
 func TestFullByBytesAddsAll(t *testing.T) {
@@ -107,27 +95,6 @@ func TestFullByBytesAddsAll(t *testing.T) {
 	if !q.Full() || q.Len() != 6 {
 		t.Errorf("full %v with %d, want true with 6", q.Full(), q.Len())
 	}
-}
-
-func TestPutEndsWithContextAndClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := batch.New[int](limits)
-		for i := range 20 {
-			q.Add(i, 1)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := q.Put(ctx, 1, 1); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want the context's error", err)
-		}
-		done := make(chan error, 1)
-		go func() { done <- q.Put(t.Context(), 1, 1) }()
-		synctest.Wait()
-		q.Close()
-		if err := <-done; !errors.Is(err, batch.ErrClosed) {
-			t.Errorf("got %v, want ErrClosed", err)
-		}
-	})
 }
 
 func TestCloseGivesOutTheRest(t *testing.T) {
