@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"errors"
 	"io"
 	"testing"
 	"testing/synctest"
