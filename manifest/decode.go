@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -228,9 +229,12 @@ func (d *decoder) choice(n *node, v reflect.Value, path string, of seq) {
 // its variables to be there now.
 func (d *decoder) secret(n *node, to *check.Secret, path string) {
 	if n.kind == scalar {
-		if _, ok := d.text(n, path); ok {
-			*to = check.Secret{Text: withoutMessages(n.text)}
+		_, err := expand(n.text, d.env)
+		var bad *formError
+		if errors.As(err, &bad) {
+			err = errors.New(noForm) // without the text
 		}
+		d.keep(n, path, err, func() { *to = check.Secret{Text: withoutMessages(n.text)} })
 		return
 	}
 	var from struct {

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -28,7 +27,7 @@ func expand(text string, env func(string) (string, bool)) (string, error) {
 		}
 		inner, rest, closed := strings.Cut(after[1:], "}")
 		if !closed {
-			return "", errors.New("${ without a } (for a plain ${ write $${)")
+			return "", &formError{"${ without a } (for a plain ${ write $${)"}
 		}
 		value, err := variable(inner, env)
 		if err != nil {
@@ -39,14 +38,22 @@ func expand(text string, env func(string) (string, bool)) (string, error) {
 	}
 }
 
+// A formError says what is wrong with the inside of ${}, and quotes it.
+type formError struct{ text string }
+
+func (e *formError) Error() string { return e.text }
+
+// noForm is a formError that quotes nothing.
+const noForm = "${ begins neither ${NAME}, ${NAME:-default} nor ${NAME:?message} (for a plain ${ write $${)"
+
 // variable returns what the inside of ${} stands for.
 func variable(inner string, env func(string) (string, bool)) (string, error) {
 	name, rest, _ := strings.Cut(inner, ":")
 	if !isName(name) {
-		return "", fmt.Errorf("${%s}: %q is no name of a variable (for a plain ${ write $${)", inner, name)
+		return "", &formError{fmt.Sprintf("${%s}: %q is no name of a variable (for a plain ${ write $${)", inner, name)}
 	}
 	if rest != "" && rest[0] != '-' && rest[0] != '?' || rest == "" && len(inner) > len(name) {
-		return "", fmt.Errorf("${%s}: want ${%s}, ${%s:-default} or ${%s:?message}", inner, name, name, name)
+		return "", &formError{fmt.Sprintf("${%s}: want ${%s}, ${%s:-default} or ${%s:?message}", inner, name, name, name)}
 	}
 	var value string
 	var set bool

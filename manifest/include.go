@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ type includer struct {
 func (in *includer) read(name string, data []byte) *node {
 	in.once(name)
 	in.snapshot.add(name, data)
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	file := int32(len(in.files)) //nolint:gosec // nobody has so many files
 	in.files = append(in.files, source{name: name, data: data})
 	if len(data) > maxSize {

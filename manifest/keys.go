@@ -75,7 +75,7 @@ type settings struct {
 	Labels        map[string]string `json:"labels" doc:"Labels for searching, metrics and messages."`
 	Paused        bool              `json:"paused" doc:"Do not look."`
 	Interval      time.Duration     `json:"interval" doc:"How often to look, e.g. 30s."`
-	Timeout       time.Duration     `json:"timeout" doc:"When to give a look up."`
+	Timeout       time.Duration     `json:"timeout" doc:"When to give a look up. Default: 10s, at most the interval."`
 	Confirm       confirm           `json:"confirm" doc:"How many looks in a row it takes to believe a change."`
 	RetryInterval time.Duration     `json:"retry_interval" doc:"How often to look while a change is being confirmed, if that is more often."`
 	DependsOn     []string          `json:"depends_on" doc:"Monitors, by id or name, without which this one cannot be up: while one of them is down, this one opens no incident."`

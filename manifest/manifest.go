@@ -71,6 +71,9 @@ func parse(f *File, name string, data []byte, opt Options) (*File, error) {
 	f.Monitors, f.layers = res.monitors, res.layers
 	d.maintain(res, f.doc.Maintenance, f.top)
 	f.try(opt.Checker)
+	if len(rep.found) > 0 {
+		rep.hide(f.top)
+	}
 	wrong, warnings := rep.errors()
 	if len(wrong) > 0 {
 		return &File{Snapshot: f.Snapshot, Warnings: warnings}, wrong

@@ -184,7 +184,7 @@ monitors:
 	want := []vedette.Monitor{{
 		ID: "gateway", Meta: vedette.Meta{Name: "gateway", Labels: ops, Origin: "vedette.yaml:18"},
 		URL: "tcp://gateway:1", Interval: 30 * time.Second, Timeout: 10 * time.Second,
-		RetryInterval: 10 * time.Second, Confirm: confirm, Probe: probe,
+		RetryInterval: 10 * time.Second, Confirm: confirm,
 	}, {
 		ID: "shop/plain", Meta: vedette.Meta{
 			Name: "plain", Group: "shop", Labels: map[string]string{"team": "web", "site": "1"}, Origin: "vedette.yaml:19",

@@ -33,8 +33,8 @@ func (l layered) at(path string) pos {
 
 // inherited reports whether a value comes from the group or the defaults.
 func (l layered) inherited(path string) bool {
-	_, whole := l.own.find(path)
-	return !whole
+	n, whole := l.own.find(path)
+	return !whole || n.kind == null
 }
 
 // A group is what its monitors inherit.
@@ -43,6 +43,7 @@ type group struct {
 	settings settings
 	probe    vedette.Raw
 	windows  []vedette.Window
+	fits     map[string]*group // by scheme: without the keys that do not fit
 }
 
 // resolved is all monitors with what they inherit.
@@ -103,7 +104,32 @@ func (d *decoder) groups(n *node, base settings, res *resolved) {
 func (d *decoder) group(n *node, set settings, l layered, path string) *group {
 	l.path = path
 	d.checkSettings(set, l)
-	return &group{node: n, settings: set, probe: d.probe(set, l), windows: d.windows(set.Maintenance, l, "maintenance")}
+	return &group{
+		node: n, settings: set, probe: d.probe(set, l),
+		windows: d.windows(set.Maintenance, l, "maintenance"), fits: map[string]*group{},
+	}
+}
+
+// fit returns g without the keys that say nothing of a look at url: what a group has in common
+// need not concern all of its monitors.
+func (d *decoder) fit(g *group, url string, l layered) *group {
+	scheme, _, _ := strings.Cut(url, "://")
+	if known, ok := g.fits[scheme]; ok {
+		return known
+	}
+	fitted := *g
+	v := reflect.ValueOf(&fitted.settings).Elem()
+	g.fits[scheme] = g
+	for _, f := range d.plans.of(v.Type()) {
+		if own := v.FieldByIndex(f.index); f.option && !own.IsZero() && !check.Fits(url, f.key) {
+			own.SetZero()
+			g.fits[scheme] = &fitted
+		}
+	}
+	if g.fits[scheme] == &fitted {
+		fitted.probe = d.probe(fitted.settings, l)
+	}
+	return g.fits[scheme]
 }
 
 // probe returns the keys of package check as JSON, or nil if none is set. An empty list of
@@ -129,13 +155,15 @@ func (d *decoder) probe(set settings, l layered) vedette.Raw {
 // monitor adds one monitor to res.
 func (d *decoder) monitor(n *node, path string, res *resolved) {
 	g := d.groupOf(n, path, res)
+	l := layered{own: n, stack: stack{n, g.node, res.defaults}, path: path}
+	url, _ := d.peek(n.get("url"))
+	g = d.fit(g, url, l)
 	m := monitor{settings: g.settings}
 	d.value(n, reflect.ValueOf(&m).Elem(), path)
-	l := layered{own: n, stack: stack{n, g.node, res.defaults}, path: path}
-	if m.Name == "" && n.get("name") == nil {
+	if m.Name == "" && !n.has("name") {
 		d.add(n.at, path, "the monitor has no name", "give it one with name:")
 	}
-	if m.URL == "" && n.get("url") == nil {
+	if m.URL == "" && !n.has("url") {
 		d.add(n.at, path, "the monitor has no url", "say what to look at with url:")
 	}
 	options := false
@@ -151,6 +179,9 @@ func (d *decoder) monitor(n *node, path string, res *resolved) {
 	d.checkSettings(m.settings, l)
 	if options {
 		probe = d.probe(m.settings, l)
+	}
+	if _, set := l.stack.find("timeout"); !set {
+		m.Timeout = min(m.Timeout, m.Interval)
 	}
 	res.layers = append(res.layers, l)
 	res.monitors = append(res.monitors, vedette.Monitor{
@@ -168,11 +199,8 @@ func (d *decoder) monitor(n *node, path string, res *resolved) {
 // nearly that of one which is was likely meant to be it.
 func (d *decoder) groupOf(n *node, path string, res *resolved) *group {
 	named := n.get("group")
-	if named == nil || named.kind != scalar {
-		return res.groups[""]
-	}
-	name, err := expand(named.text, d.env)
-	if g, ok := res.groups[name]; ok || err != nil {
+	name, ok := d.peek(named)
+	if g, declared := res.groups[name]; declared || !ok {
 		return cmp.Or(g, res.groups[""])
 	}
 	if fix := didYouMean(name, func(yield func(string) bool) {
@@ -185,6 +213,16 @@ func (d *decoder) groupOf(n *node, path string, res *resolved) *group {
 		d.warn(named.at, join(path, "group"), fmt.Sprintf("no group %s is declared", name), fix)
 	}
 	return res.groups[""]
+}
+
+// peek returns a text before its turn, or false if there is none or something is wrong with it,
+// which is told in its turn.
+func (d *decoder) peek(n *node) (string, bool) {
+	if n == nil || n.kind != scalar {
+		return "", false
+	}
+	text, err := expand(n.text, d.env)
+	return text, err == nil
 }
 
 func ids(of []string) []vedette.MonitorID {
@@ -219,9 +257,9 @@ func (d *decoder) checkSettings(s settings, l layered) {
 			d.add(l.at(x.key), join(l.path, x.key), fmt.Sprintf("%d is less than %d", x.val, x.min), "")
 		}
 	}
-	if s.Timeout > s.Interval && s.Interval >= minInterval {
+	if _, set := l.stack.find("timeout"); set && s.Timeout > s.Interval && s.Interval >= minInterval {
 		key := "timeout"
-		if _, set := l.stack.find(key); !set || l.inherited(key) && !l.inherited("interval") {
+		if l.inherited(key) && !l.inherited("interval") {
 			key = "interval"
 		}
 		d.warn(l.at(key), join(l.path, key), fmt.Sprintf("the timeout of %s is longer than the interval of %s, so that looks may be missed",

@@ -62,6 +62,12 @@ func (n *node) get(key string) *node {
 	return nil
 }
 
+// has reports whether there is anything behind a key.
+func (n *node) has(key string) bool {
+	val := n.get(key)
+	return val != nil && val.kind != null
+}
+
 // find follows a path as "request.headers.Host" or "expect[1]". Keys may hold dots. It returns
 // the deepest node on the way that there is, and whether that is the whole way. Where one value
 // stands for a list of one, [0] is that value.
@@ -105,7 +111,7 @@ func (n *node) step(path string) (next *node, rest string) {
 type stack [3]*node
 
 // find returns the node that path's value came from, or else the deepest one on the way to it,
-// and nil if no layer knows its first key.
+// and nil if no layer knows its first key. A key with nothing behind it gives no value.
 func (s stack) find(path string) (n *node, whole bool) {
 	var part *node
 	for _, layer := range s {
@@ -113,7 +119,7 @@ func (s stack) find(path string) (n *node, whole bool) {
 			continue
 		}
 		n, whole := layer.find(path)
-		if whole {
+		if whole && n.kind != null {
 			return n, true
 		}
 		if part == nil && n != layer {

@@ -53,6 +53,11 @@ func readPieces(file int32, data []byte, rep *report) *node {
 	for _, f := range own.found {
 		rep.put(f)
 	}
+	for n, keys := range own.dropped {
+		for _, e := range keys {
+			rep.drop(n, e)
+		}
+	}
 	return root
 }
 
@@ -63,6 +68,7 @@ func (r *reader) append(root, rest *node) *node {
 	for _, e := range rest.keys {
 		if i := slices.IndexFunc(root.keys, func(o entry) bool { return o.key == e.key }); i >= 0 {
 			r.report.twice(e, root.keys[i].at)
+			r.report.drop(root, e)
 			continue
 		}
 		root.keys = append(root.keys, e)

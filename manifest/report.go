@@ -19,6 +19,7 @@ type Error struct {
 	// Warning marks what is allowed but is probably not meant.
 	Warning bool
 	// Source is the line as it stands in the file.
+	// Source is the line as it stands in the file, with stars for what is secret.
 	Source string
 }
 
@@ -97,14 +98,17 @@ func underline(line string, column int) (part, indent string) {
 type report struct {
 	files []source
 	found []found
-	seen  map[found]bool
-	wrong map[pos]bool // where there are mistakes, which warnings would only repeat
+	seen  map[found]int // with the index in found
+	wrong map[pos]bool  // where there are mistakes, which warnings would only repeat
+	// dropped are the keys that are there twice.
+	dropped map[*node][]entry
 }
 
 type source struct {
 	name   string
 	data   []byte
 	starts []int // of the lines, once one was asked for
+	broken bool  // no YAML
 }
 
 // found is an Error that still knows its place as such.
@@ -112,6 +116,20 @@ type found struct {
 	at              pos
 	path, text, fix string
 	warning         bool
+	// heir is a monitor that inherits what is wrong, and others how many do beside it.
+	heir   string
+	others int
+}
+
+// told returns the text with who inherits what is wrong.
+func (f found) told() string {
+	switch {
+	case f.heir == "":
+		return f.text
+	case f.others == 0:
+		return fmt.Sprintf("%s (inherited by %s)", f.text, f.heir)
+	}
+	return fmt.Sprintf("%s (inherited by %s and %d more)", f.text, f.heir, f.others)
 }
 
 func (r *report) add(at pos, path, text, fix string) {
@@ -126,20 +144,34 @@ func (r *report) warn(at pos, path, text, fix string) {
 // inherit is wrong once.
 func (r *report) put(f found) {
 	same := f
-	same.path = ""
+	same.path, same.heir = "", ""
 	if r.seen == nil {
-		r.seen, r.wrong = map[found]bool{}, map[pos]bool{}
+		r.seen, r.wrong = map[found]int{}, map[pos]bool{}
 	}
-	if r.seen[same] || f.warning && r.wrong[f.at] {
+	if i, known := r.seen[same]; known {
+		if f.heir != r.found[i].heir {
+			r.found[i].others++
+		}
 		return
 	}
-	r.seen[same] = true
+	if f.warning && r.wrong[f.at] {
+		return
+	}
+	r.seen[same] = len(r.found)
 	r.wrong[f.at] = r.wrong[f.at] || !f.warning
 	r.found = append(r.found, f)
 }
 
 func (r *report) twice(e entry, first pos) {
 	r.add(e.at, "", fmt.Sprintf("%s is there twice: first at %s", e.key, r.place(first)), "keep one of them")
+}
+
+// drop keeps a key of n that is there twice, whose line may be shown.
+func (r *report) drop(n *node, e entry) {
+	if r.dropped == nil {
+		r.dropped = map[*node][]entry{}
+	}
+	r.dropped[n] = append(r.dropped[n], e)
 }
 
 // place writes a position the way editors follow it.
@@ -158,7 +190,7 @@ func (r *report) errors() (wrong, warnings Errors) {
 	for _, f := range r.found {
 		e := Error{
 			File: r.files[f.at.file].name, Line: int(max(f.at.line, 1)), Column: int(max(f.at.col, 1)),
-			Path: f.path, Text: f.text, Fix: f.fix, Warning: f.warning,
+			Path: f.path, Text: f.told(), Fix: f.fix, Warning: f.warning,
 			Source: r.line(f.at),
 		}
 		if e.Warning {
@@ -180,7 +212,10 @@ func comparePos(a, b pos) int {
 }
 
 // line returns the line of the file that p is in.
-func (r *report) line(p pos) string { return r.files[p.file].line(int(p.line)) }
+func (r *report) line(p pos) string {
+	src := &r.files[p.file]
+	return src.fit(src.line(int(p.line)))
+}
 
 func (s *source) line(n int) string {
 	if s.starts == nil {
@@ -203,5 +238,5 @@ func (r *report) forget() {
 	for i := range r.files {
 		r.files[i].data, r.files[i].starts = nil, nil
 	}
-	r.seen, r.wrong, r.found = nil, nil, nil
+	r.seen, r.wrong, r.found, r.dropped = nil, nil, nil, nil
 }

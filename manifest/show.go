@@ -19,8 +19,8 @@ import (
 )
 
 // Show writes every value of the file, or of the monitors with this name or id, with the place
-// it came from as a comment. What monitors inherit stands in each of them. Secrets are ***
-// unless they only name a variable or a file. It reports [vedette.ErrNotFound] if there is no
+// it came from as a comment. What monitors inherit stands in each of them. Secrets and the
+// passwords in URLs are ***, unless a secret only names a variable or a file. It reports [vedette.ErrNotFound] if there is no
 // such monitor, and an error after [File.Forget].
 func (f *File) Show(w io.Writer, name string) error {
 	if f.report == nil {
@@ -68,7 +68,12 @@ func (s *shower) top() {
 		}
 		return pos{}
 	}
-	doc := reflect.ValueOf(f.doc)
+	shown := f.doc
+	shown.Connectivity.Targets = nil
+	for _, url := range f.doc.Connectivity.Targets {
+		shown.Connectivity.Targets = append(shown.Connectivity.Targets, withoutPassword(url))
+	}
+	doc := reflect.ValueOf(shown)
 	for _, fd := range f.plans.of(doc.Type()) {
 		switch fd.key {
 		case "include", "defaults", "groups", "monitors", "maintenance":
@@ -91,7 +96,7 @@ func (s *shower) monitor(i int) {
 	first := true
 	for _, fd := range s.file.plans.of(v.Type()) {
 		value := v.FieldByIndex(fd.index)
-		if value.IsZero() && s.at(fd.key).isZero() {
+		if value.IsZero() && (s.at(fd.key).isZero() || fd.option && !check.Fits(m.URL, fd.key)) {
 			continue
 		}
 		if first {
@@ -108,7 +113,7 @@ func (s *shower) monitor(i int) {
 // shape turns a monitor back into the struct of its keys.
 func (s *shower) shape(m *vedette.Monitor) monitor {
 	out := monitor{
-		ID: string(m.ID), Name: m.Name, Group: m.Group, URL: m.URL,
+		ID: string(m.ID), Name: m.Name, Group: m.Group, URL: withoutPassword(m.URL),
 		settings: settings{
 			Labels: m.Labels, Paused: m.Paused, Interval: m.Interval, Timeout: m.Timeout,
 			Confirm: confirm{Down: m.Confirm.Down, Up: m.Confirm.Up}, RetryInterval: m.RetryInterval,
@@ -164,6 +169,8 @@ func (s *shower) origin(path string) string {
 	switch {
 	case at.isZero() && path == "id":
 		return "made of group and name"
+	case at.isZero() && path == "timeout":
+		return "built-in default, at most the interval"
 	case at.isZero() && path == "maintenance":
 		// What the file plans for all that match.
 		at = s.file.top.get(path).at
@@ -293,7 +300,7 @@ func secretText(x check.Secret) string {
 	if x.File != "" {
 		return "{file: " + quote(escape(x.File)) + "}"
 	}
-	if regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`).MatchString(x.Text) {
+	if isReference(x.Text) {
 		return quote(x.Text)
 	}
 	if x.Text == "" {

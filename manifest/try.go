@@ -30,7 +30,7 @@ func (f *File) try(c vedette.Checker) {
 	wg.Wait()
 	for i, err := range found {
 		if err != nil {
-			f.report.checker(err, f.layers[i])
+			f.report.checker(err, f.layers[i], f.Monitors[i].Name)
 		}
 	}
 	for i, url := range f.doc.Connectivity.Targets {
@@ -40,13 +40,14 @@ func (f *File) try(c vedette.Checker) {
 			path := fmt.Sprintf("connectivity.targets[%d]", i)
 			n, _ := stack{f.top}.find(path)
 			l := layered{own: n, stack: stack{n}, path: path}
-			f.report.checker(err, l)
+			f.report.checker(err, l, "")
 		}
 	}
 }
 
-// checker reports what a checker found in one monitor.
-func (r *report) checker(err error, l layered) {
+// checker reports what a checker found in one monitor, by its name where it inherits what is
+// wrong.
+func (r *report) checker(err error, l layered, name string) {
 	var all vedette.Mistakes
 	if !errors.As(err, &all) {
 		r.add(l.own.at, l.path, err.Error(), "")
@@ -64,7 +65,11 @@ func (r *report) checker(err error, l layered) {
 		if whole && m.Offset > 0 && n.kind == scalar {
 			at = r.inside(n, m.Offset)
 		}
-		r.put(found{at: at, path: join(l.path, m.Path), text: m.Text, fix: m.Fix, warning: m.Warning})
+		heir := ""
+		if whole && l.inherited(m.Path) {
+			heir = name
+		}
+		r.put(found{at: at, path: join(l.path, m.Path), text: m.Text, fix: m.Fix, warning: m.Warning, heir: heir})
 	}
 }
 

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,13 +39,13 @@ func newReader(file int32, rep *report) *reader {
 
 // readYAML returns what a file holds, or nil if it is empty or cannot be read, which it reports.
 func readYAML(file int32, data []byte, rep *report) *node {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if root := readPieces(file, data, rep); root != nil {
 		return root
 	}
 	root, err := newReader(file, rep).document(data)
 	if err != nil {
 		rep.put(err.found)
+		rep.files[file].broken = true
 		return nil
 	}
 	return root
@@ -245,6 +244,7 @@ func (r *reader) dict(y *ast.MappingNode) *node {
 		}
 		if first, twice := seen[e.key]; twice {
 			r.report.twice(e, first)
+			r.report.drop(n, e)
 			continue
 		}
 		seen[e.key] = e.at
