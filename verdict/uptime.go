@@ -46,7 +46,7 @@ func span(m vedette.Monitor, votes []vedette.Vote, from, to time.Time) vedette.S
 // moment is the state at a time by the last looks alone, unconfirmed: uptime is what was seen.
 func moment(m vedette.Monitor, votes []vedette.Vote, at time.Time) vedette.State {
 	for _, v := range votes {
-		if v.Last.Maintenance {
+		if v.Last.Maintenance && !v.Stale && at.Sub(v.Last.StartedAt) < Fresh(m) {
 			return vedette.Maintenance
 		}
 	}

@@ -302,6 +302,22 @@ func TestUptimeIsWeightedByTime(t *testing.T) {
 	}
 }
 
+func TestMaintenanceIsSpentOnlyWhileALookSpeaks(t *testing.T) {
+	m := monitor("a")
+	planned := look(m, t0, vedette.Down)
+	planned.Maintenance = true
+	got := verdict.Spend(m, []vedette.Result{planned}, t0, t0.Add(time.Minute))
+	if want := (vedette.Spent{Maintenance: 25 * time.Second, Unknown: 35 * time.Second}); got != want {
+		t.Errorf("spent %+v after one look in a window and then none, want %+v", got, want)
+	}
+	other := look(m, t0.Add(time.Minute), vedette.Up)
+	other.Region = "us"
+	got = verdict.Spend(m, []vedette.Result{planned, other}, t0.Add(time.Minute), t0.Add(70*time.Second))
+	if want := (vedette.Spent{Up: 10 * time.Second}); got != want {
+		t.Errorf("spent %+v with a region that is long silent, want %+v", got, want)
+	}
+}
+
 // The hour as it is counted look by look is the hour as it is reckoned from the stored rows,
 // and a replay gives the same statuses and incidents.
 func TestFoldIsReproducible(t *testing.T) {
