@@ -163,3 +163,51 @@ func TestSnapshotsTellWhatChanged(t *testing.T) {
 		t.Error("a new file beside one with a mistake is no change")
 	}
 }
+
+// A folder that cannot be read for a moment holds what it held: its monitors are not gone.
+func TestUnreadableFolderIsNoEmptyFolder(t *testing.T) {
+	dir := folder(t, "main.yaml", "include: conf.d/*.yaml\n", "conf.d/1.yaml", "monitors:\n- {name: a, url: 'tcp://a:1'}\n")
+	path, conf := filepath.Join(dir, "main.yaml"), filepath.Join(dir, "conf.d")
+	f := load(t, path)
+	if err := os.Rename(conf, conf+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("conf.d", conf); err != nil { // a link to itself: there, but not to be read
+		t.Fatal(err)
+	}
+	if f.Snapshot.Now() != f.Snapshot.Digest {
+		t.Error("what cannot be read passes for a change")
+	}
+	if f, err := manifest.Load(path, manifest.Options{}); err == nil {
+		t.Errorf("loaded with %d monitors and no mistake", len(f.Monitors))
+	}
+	if err := os.Remove(conf); err != nil {
+		t.Fatal(err)
+	}
+	if f.Snapshot.Now() == f.Snapshot.Digest {
+		t.Error("a folder that is gone is no change")
+	}
+}
+
+// An included file that cannot be read is a mistake, and no news after that until it can.
+func TestUnreadableFileIsNoNewsTwice(t *testing.T) {
+	dir := folder(t, "main.yaml", "include: conf.d/*.yaml\nmonitors: []\n")
+	file := filepath.Join(dir, "conf.d", "1.yaml")
+	if err := os.MkdirAll(file, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := manifest.Load(filepath.Join(dir, "main.yaml"), manifest.Options{})
+	if err == nil {
+		t.Error("a folder was read as a file")
+	}
+	if f.Snapshot.Now() != f.Snapshot.Digest {
+		t.Error("it passes for a change though nothing has changed")
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, "monitors:\n- {name: a, url: 'tcp://a:1'}\n")
+	if f.Snapshot.Now() == f.Snapshot.Digest {
+		t.Error("that it can be read now is no change")
+	}
+}

@@ -2,11 +2,11 @@ package manifest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // maxSize bounds a file.
@@ -70,12 +70,13 @@ func (in *includer) matches(name string, pattern *node) []string {
 		glob = filepath.Join(filepath.Dir(name), glob)
 	}
 	in.snapshot.watch(glob)
-	paths, err := filepath.Glob(glob)
-	if err != nil {
+	paths, err := matching(glob)
+	switch {
+	case errors.Is(err, filepath.ErrBadPattern):
 		in.add(pattern.at, "include", fmt.Sprintf("%q is no pattern", pattern.text), "")
-		return nil
-	}
-	if len(paths) == 0 && !strings.ContainsAny(glob, `*?[\`) {
+	case err != nil:
+		in.add(pattern.at, "include", err.Error(), "")
+	case len(paths) == 0 && !hasMeta(glob):
 		in.add(pattern.at, "include", fmt.Sprintf("there is no file %s", glob), "")
 	}
 	return paths
@@ -88,6 +89,7 @@ func (in *includer) open(path string, pattern *node) *node {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		in.add(pattern.at, "include", err.Error(), "")
+		in.snapshot.miss(path)
 		return nil
 	}
 	return in.read(path, data)

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -29,16 +28,26 @@ func (s *Snapshot) add(path string, data []byte) {
 	s.sums = append(s.sums, sum(data))
 }
 
+// gone stands for the content of a file that cannot be read.
+const gone = "gone"
+
+// miss notes a file that should have been read.
+func (s *Snapshot) miss(path string) {
+	s.Files = append(s.Files, path)
+	s.sums = append(s.sums, gone)
+}
+
 func (s *Snapshot) watch(glob string) { s.globs = append(s.globs, glob) }
 
 func (s *Snapshot) seal() { s.Digest = digest(s.Files, s.sums) }
 
 // Now returns the digest of what the files hold now, files included that are new to an
-// include pattern. It differs from Digest if reading again may give something else.
+// include pattern. It differs from Digest if reading again may give something else. A file that
+// is there but cannot be read just now counts as it was.
 func (s Snapshot) Now() string {
 	files := slices.Clone(s.Files)
 	for _, glob := range s.globs {
-		paths, err := filepath.Glob(glob)
+		paths, err := matching(glob)
 		if err != nil {
 			continue
 		}
@@ -54,12 +63,14 @@ func (s Snapshot) Now() string {
 			sums[i] = s.sums[i]
 			continue
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			sums[i] = "gone"
-			continue
+		switch data, err := os.ReadFile(path); {
+		case err == nil:
+			sums[i] = sum(data)
+		case i < len(s.sums) && !absent(err):
+			sums[i] = s.sums[i]
+		default:
+			sums[i] = gone
 		}
-		sums[i] = sum(data)
 	}
 	return digest(files, sums)
 }
