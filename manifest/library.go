@@ -27,7 +27,8 @@ func Defaults() vedette.Monitor {
 	}
 }
 
-// Encode writes a value as YAML, with the names that it has in JSON.
+// Encode writes a value as YAML, with the names that it has in JSON. Durations are texts, as
+// 1h30m0s.
 func Encode(w io.Writer, v any) error {
 	text, err := yaml.MarshalWithOptions(v, yaml.UseJSONMarshaler())
 	if err != nil {
