@@ -25,7 +25,7 @@ var mayImport = map[string]string{
 	"verdict": ". when",
 	"check":   ". rule egress when",
 	"watch":   ". verdict when internal/batch internal/due internal/hold internal/pool internal/retry",
-	"record":  ". verdict sketch when internal/retry",
+	"record":  ". verdict sketch when internal/hold internal/retry",
 
 	// backends: never each other
 	"memory": ".", "sqlite": ".",

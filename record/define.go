@@ -28,8 +28,8 @@ func (d *definition) inWindow(at time.Time) bool {
 // load reads the definitions and statuses, and settles what changed while nobody was here.
 func (r *Record) load(ctx context.Context) error {
 	r.defs = make(map[vedette.MonitorID]*definition)
-	r.windows = make(map[vedette.Window]*window)
 	r.statuses = make(map[vedette.MonitorID]vedette.Status)
+	windows := make(sharedWindows)
 	var after vedette.MonitorID
 	for first := true; ; first = false {
 		page, rev, err := r.cfg.Monitors.List(ctx, after, pageSize)
@@ -40,7 +40,7 @@ func (r *Record) load(ctx context.Context) error {
 			r.rev = rev
 		}
 		for _, m := range page {
-			r.define(m)
+			r.define(m, windows)
 			after = m.ID
 		}
 		if len(page) < pageSize {
@@ -72,35 +72,38 @@ func (r *Record) reconcile(ctx context.Context) error {
 	return r.settle(ctx, ids)
 }
 
-func (r *Record) define(m vedette.Monitor) {
+// sharedWindows are those that several monitors have, which are often all of them.
+type sharedWindows map[vedette.Window]*window
+
+func (r *Record) define(m vedette.Monitor, windows sharedWindows) {
 	d := &definition{Monitor: m}
 	d.Probe = nil // not ours, and large
 	for _, w := range m.Maintenance {
-		shared, known := r.windows[w]
+		shared, known := windows[w]
 		if !known {
 			var err error
 			if shared, err = newWindow(w); err != nil {
 				r.cfg.Log.Error("maintenance window ignored", "monitor", m.ID, "window", w.Name, "err", err)
 				continue
 			}
-			r.windows[w] = shared
+			windows[w] = shared
 		}
 		d.windows = append(d.windows, shared)
 	}
 	r.defs[m.ID] = d
 }
 
-// definition returns what is known of a monitor, and asks the registry where nothing is: its
-// results may be faster than the news of it.
-func (r *Record) definition(ctx context.Context, id vedette.MonitorID) (*definition, error) {
-	if d, ok := r.defs[id]; ok {
+// definition returns what is known of a monitor, and asks the registry where that is older than
+// the revision that was looked at: results may be faster than the news of a change.
+func (r *Record) definition(ctx context.Context, id vedette.MonitorID, revision int64) (*definition, error) {
+	if d, ok := r.defs[id]; ok && d.Version >= revision {
 		return d, nil
 	}
 	m, err := r.cfg.Monitors.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	r.define(m)
+	r.define(m, make(sharedWindows))
 	return r.defs[id], nil
 }
 
@@ -134,8 +137,9 @@ func (r *Record) followOnce(ctx context.Context) error {
 		for _, id := range gone {
 			delete(r.defs, id)
 		}
+		windows := make(sharedWindows)
 		for _, m := range now {
-			r.define(m)
+			r.define(m, windows)
 			ids = append(ids, m.ID)
 		}
 		if err := r.settle(ctx, ids); err != nil {

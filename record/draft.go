@@ -31,7 +31,7 @@ func (d *draft) status(id vedette.MonitorID) vedette.Status {
 
 // fold adds a result and what follows from it.
 func (d *draft) fold(ctx context.Context, r vedette.Result) error {
-	def, err := d.record.definition(ctx, r.Monitor)
+	def, err := d.record.definition(ctx, r.Monitor, r.Revision)
 	if errors.Is(err, vedette.ErrNotFound) {
 		r.Seq = 0 // gone meanwhile: it is history
 		d.batch.Results = append(d.batch.Results, r)

@@ -16,9 +16,10 @@ const (
 	breath     = 20 * time.Millisecond // between pieces of work, in which results are written
 )
 
-// keep rolls up the hours that ended and then drops what is too old, in pieces.
-func (r *Record) keep(ctx context.Context) error {
-	for more := true; more; {
+// keep rolls up the hours that ended and then drops what is too old, in pieces, as long as this
+// record leads.
+func (r *Record) keep(ctx context.Context, leads func() bool) error {
+	for more := true; more && leads(); {
 		n, err := r.rollUp(ctx, time.Now().Add(-settleTime))
 		if err != nil {
 			return err
@@ -27,9 +28,9 @@ func (r *Record) keep(ctx context.Context) error {
 			return nil
 		}
 	}
-	for more := true; more; {
+	for more := true; more && leads(); {
 		var err error
-		if more, err = r.cfg.Keeper.Prune(ctx, time.Now(), r.cfg.Retention); err != nil {
+		if more, err = r.cfg.Keeper.Prune(ctx, time.Now(), *r.retention.Load()); err != nil {
 			return fmt.Errorf("prune: %w", err)
 		}
 		if more && rest(ctx, breath) != nil {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -22,7 +23,7 @@ type Config struct {
 	Writer    vedette.Writer
 	Reader    vedette.Reader
 	Keeper    vedette.Keeper
-	Retention vedette.Retention // zero keeps everything
+	Retention vedette.Retention // zero keeps everything; see also [Record.Retain]
 	// Leaser, with Owner, makes sure that one process alone sweeps and keeps; nil means that
 	// there is no other.
 	Leaser vedette.Leaser
@@ -52,7 +53,9 @@ type Record struct {
 	rev      int64 // of the registry, that defs are of
 	defs     map[vedette.MonitorID]*definition
 	statuses map[vedette.MonitorID]vedette.Status
-	windows  map[vedette.Window]*window // shared by the monitors that have the same
+	hitch    time.Time // when results were last held up on their way, see heed
+
+	retention atomic.Pointer[vedette.Retention]
 }
 
 var _ vedette.Sink = (*Record)(nil)
@@ -64,18 +67,27 @@ func New(cfg Config) (*Record, error) {
 		return nil, errors.New("record: Config.Monitors is required")
 	case cfg.Writer == nil, cfg.Reader == nil, cfg.Keeper == nil:
 		return nil, errors.New("record: Config.Writer, Reader and Keeper are required")
+	case cfg.Leaser != nil && cfg.Owner == "":
+		return nil, errors.New("record: Config.Leaser wants an Owner")
 	}
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Sweep = cmp.Or(cfg.Sweep, 2*time.Second)
-	return &Record{cfg: cfg, lock: make(chan struct{}, 1)}, nil
+	r := &Record{cfg: cfg, lock: make(chan struct{}, 1)}
+	r.Retain(cfg.Retention)
+	return r, nil
 }
+
+// Retain sets for how long to keep what, from the next time on that history is cut. It is safe
+// for concurrent use.
+func (r *Record) Retain(keep vedette.Retention) { r.retention.Store(&keep) }
 
 // Send keeps results and what follows from them. Results of one monitor must come in the order
 // of their looks; one that does not is kept as history and changes nothing. It is safe for
 // concurrent use; one batch is written at a time.
 func (r *Record) Send(ctx context.Context, f vedette.Found) error {
+	began := time.Now()
 	return r.exclusively(ctx, func() error {
-		return r.commit(ctx, func(d *draft) error {
+		err := r.commit(ctx, func(d *draft) error {
 			d.batch.Resent = f.Resent
 			for _, one := range f.Results {
 				if err := d.fold(ctx, one); err != nil {
@@ -84,6 +96,8 @@ func (r *Record) Send(ctx context.Context, f vedette.Found) error {
 			}
 			return nil
 		})
+		r.heed(f, began, err)
+		return err
 	})
 }
 
@@ -151,10 +165,4 @@ func (r *Record) reread(ctx context.Context, touched map[vedette.MonitorID]vedet
 		r.statuses[s.Monitor] = s
 	}
 	return nil
-}
-
-// Run follows the definitions, sweeps for silence and keeps history within bounds, until ctx
-// ends. Sending works before and after, too.
-func (r *Record) Run(ctx context.Context) error {
-	return vedette.Run(ctx, vedette.PartFunc(r.follow), vedette.PartFunc(r.lead))
 }
