@@ -25,10 +25,15 @@ func fit(files uint64, known bool) int {
 	return max((int(files)-reserved)/2, leastInFlight) //nolint:gosec // below the bound above
 }
 
+// calm is how long descriptors must have sufficed before the trouble is over.
+const calm = 10 * time.Second
+
 // A limit is how many looks may be in flight. It falls when descriptors run out, and rises slowly.
 type limit struct {
-	max, now   int
-	fell, rose time.Time // for the last time
+	max, now int
+	low      int       // what it last fell to
+	fell     time.Time // for the last time
+	told     bool      // of the trouble, which is not over
 }
 
 // exhausted reports whether a look could not be made for want of descriptors.
@@ -37,34 +42,42 @@ func exhausted(r vedette.Result) bool {
 		strings.Contains(r.Failure.Message, "too many open files")
 }
 
-// shrink takes a quarter off the limit. All looks that fail in one second count as one reason.
+// shrink lets the limit fall to three quarters of what was in flight. All looks that fail in one
+// second count as one reason.
 func (w *Watch) shrink() {
 	now := time.Now()
 	l := &w.limit
-	if l.now <= leastInFlight || now.Sub(l.fell) < time.Second {
+	if now.Sub(l.fell) < time.Second {
 		return
 	}
-	if l.now == l.max {
-		w.log.Error("descriptors run out, fewer looks at once for a while", "max_in_flight", l.now*3/4)
+	// What is in flight is what there are descriptors for, however high the limit was.
+	least := min(l.now, leastInFlight)
+	l.now = max(min(l.now, w.inFlight+1)*3/4, least)
+	l.low, l.fell = l.now, now
+	if !l.told {
+		l.told = true
+		w.log.Error("descriptors run out, fewer looks at once for a while", "max_in_flight", l.now)
 	}
-	l.now, l.fell, l.rose = max(l.now*3/4, leastInFlight), now, now
 	w.pool.Resize(l.now)
 	w.poke() // the loop sees to the growth
 }
 
-// grow adds one to the limit for each second that went well, and reports whether there is more
-// to come.
+// grow raises the limit by one more with each second that went well, so that it feels its way at
+// first and is soon back after a trouble that is over. It reports whether there is more to come.
 func (w *Watch) grow() bool {
 	l := &w.limit
-	if l.now >= l.max {
+	if !l.told {
 		return false
 	}
-	if n := int(time.Since(l.rose) / time.Second); n > 0 {
-		l.now, l.rose = min(l.now+n, l.max), l.rose.Add(time.Duration(n)*time.Second)
-		w.pool.Resize(l.now)
+	well := time.Since(l.fell)
+	n := int(well / time.Second)
+	if now := min(l.low+n*(n+1)/2, l.max); now > l.now {
+		l.now = now
+		w.pool.Resize(now)
 	}
-	if l.now == l.max {
+	if l.now == l.max && well >= calm {
+		l.told = false
 		w.log.Info("as many looks at once as before", "max_in_flight", l.max)
 	}
-	return l.now < l.max
+	return l.told
 }

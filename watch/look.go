@@ -88,10 +88,25 @@ func (w *Watch) look(l *look) vedette.Result {
 	case !well && errors.Is(context.Cause(ctx), errStopped):
 		w.meter.Missed("stop", 1)
 		r = ours(vedette.KindMissed, "cut off by the stop of the watcher")
+	case !well && l.slept():
+		w.meter.Missed("late", 1)
+		r = ours(vedette.KindMissed, "this process did not run while the site answered or not")
 	case w.c.Guard != nil:
 		w.c.Guard.judge(w.looks, &r, l.began)
 	}
 	return l.result(r)
+}
+
+// overrun is by how much a look may outlast its time-out. A longer one was made by a process that
+// did not run meanwhile: it was stopped, it slept, or it starved.
+const overrun = time.Second
+
+// slept reports whether this process did not run while it looked, so that what it missed says
+// nothing about the site.
+func (l *look) slept() bool {
+	now := time.Now()
+	took := max(now.Sub(l.began), now.Round(0).Sub(l.began.Round(0)))
+	return took > timeout(l.m)+overrun
 }
 
 // compile makes the check of the look's monitor. One that cannot be made becomes a check that

@@ -118,6 +118,7 @@ func (w *Watch) pass(sh *shard, s *site, now time.Time) {
 		return
 	}
 	w.meter.Missed("capacity", 1)
+	w.tellShort()
 	lease, ok := w.keeper.Lease(sh.name)
 	if !ok || w.full() {
 		return
@@ -130,6 +131,16 @@ func (w *Watch) pass(sh *shard, s *site, now time.Time) {
 	}})
 	w.outbox.add(r)
 	w.meter.Looked(r)
+}
+
+// tellShort logs that there are too few slots, and while that lasts no more than once.
+func (w *Watch) tellShort() {
+	now := time.Now()
+	if now.Sub(w.short) > time.Minute {
+		w.log.Error("looks are due faster than they can be made",
+			"max_in_flight", w.limit.now, "waiting", w.pool.Waiting())
+	}
+	w.short = now
 }
 
 // full reports whether no more may be found before some of it is delivered.

@@ -77,7 +77,8 @@ type Watch struct {
 	armed    time.Time        // for when the loop has set its timer
 	inFlight int
 	limit    limit
-	stalled  bool // the outbox is full
+	stalled  bool      // the outbox is full
+	short    time.Time // when last a look got no slot
 }
 
 var _ vedette.Part = (*Watch)(nil)
