@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -160,9 +161,12 @@ func (a *App) listen(ctx context.Context) (net.Listener, error) {
 // serve answers over HTTP until told to stop.
 func (a *App) serve(l net.Listener) vedette.Part {
 	return vedette.PartFunc(func(ctx context.Context) error {
-		server := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second}
+		server := &http.Server{
+			Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+			ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),
+		}
 		done := make(chan error, 1)
-		go func() { done <- server.Serve(l) }()
+		go func() { done <- server.Serve(&listener{Listener: l, log: a.cfg.Log}) }()
 		a.cfg.Log.Info("serving", "address", "http://"+l.Addr().String())
 		select {
 		case err := <-done:
@@ -177,6 +181,24 @@ func (a *App) serve(l net.Listener) vedette.Part {
 		<-done
 		return nil
 	})
+}
+
+// A listener logs that no client can be accepted, and while that lasts once a minute at most:
+// the server tries again up to 200 times a second.
+type listener struct {
+	net.Listener
+	log  *slog.Logger
+	told time.Time
+}
+
+// Accept is called by the server alone, in one goroutine.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil && !errors.Is(err, net.ErrClosed) && time.Since(l.told) > time.Minute {
+		l.told = time.Now()
+		l.log.Error("clients are not accepted, trying again", "err", err)
+	}
+	return c, err
 }
 
 var _ vedette.Checker = (*check.Checker)(nil)
