@@ -26,6 +26,7 @@ type world struct {
 	writes storetest.Failing
 
 	mu   sync.Mutex
+	slow time.Duration // of each write
 	down map[vedette.MonitorID]bool
 	told []vedette.Incident
 }
@@ -69,7 +70,7 @@ func (w *world) Compile(m vedette.Monitor) (vedette.Check, error) {
 func (w *world) run(t *testing.T, edit func(*watch.Config), regions ...string) (stop func(region string)) {
 	t.Helper()
 	cfg := config(w.store)
-	cfg.Writer = w.writes.Writer(w.store)
+	cfg.Writer = w.writes.Writer(slowWriter{w.store, w})
 	cfg.Leaser, cfg.Owner = w.store.Leases(), "recorder"
 	cfg.Told = func(n record.News) {
 		w.mu.Lock()
@@ -93,6 +94,20 @@ func (w *world) run(t *testing.T, edit func(*watch.Config), regions ...string) (
 		stops[region] = begin(t, own)
 	}
 	return func(region string) { stops[region]() }
+}
+
+// A slowWriter takes its time.
+type slowWriter struct {
+	vedette.Writer
+	w *world
+}
+
+func (s slowWriter) Write(ctx context.Context, b vedette.Batch) error {
+	s.w.mu.Lock()
+	wait := s.w.slow
+	s.w.mu.Unlock()
+	time.Sleep(wait)
+	return s.Writer.Write(ctx, b)
 }
 
 // begin runs a part beside the test, until it is stopped or the test ends.
@@ -143,8 +158,9 @@ func runs(results []vedette.Result) string {
 	return strings.Join(said, " ")
 }
 
-// The store takes nothing for five minutes while the watch goes on. What was seen meanwhile
-// comes late, in order and once, and is judged as if it had come in time.
+// The store takes nothing for five minutes while the watch goes on, after it took everything
+// without saying so for some seconds. What was seen meanwhile comes late, little by little, in
+// order and once, and is judged as if it had come in time.
 func TestStoreOutForFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := []vedette.Monitor{monitor("bank"), every("fast", time.Second)}
@@ -153,7 +169,12 @@ func TestStoreOutForFiveMinutes(t *testing.T) {
 		}
 		w := newWorld(t, all...)
 		stop := w.run(t, nil, "eu")
-		time.Sleep(time.Minute)
+		time.Sleep(50 * time.Second)
+		w.writes.Lose(errors.New("connection cut"))
+		time.Sleep(10 * time.Second)
+		w.mu.Lock()
+		w.slow = 200 * time.Millisecond
+		w.mu.Unlock()
 		w.writes.Fail(errors.New("disk full"))
 		time.Sleep(time.Minute)
 		w.say("bank", true)
@@ -213,7 +234,7 @@ func TestProcessOffForFiveMinutes(t *testing.T) {
 		for id, want := range map[vedette.MonitorID]string{
 			"shop": "up unknown:stale up",
 			"down": "up down:timeout unknown:stale down:timeout", // its incident goes on
-			"fast": "up", // looked at again before anybody looks for silence
+			"fast": "up",                                         // looked at again before anybody looks for silence
 			"slow": "up",
 		} {
 			results := w.history(t, id)
