@@ -41,30 +41,24 @@ func isReference(text string) bool {
 // hide makes stars of the secrets in the files under top, a character each, so that columns
 // stay.
 func (r *report) hide(top *node) {
-	h := hider{report: r, seen: map[hidden]bool{}, of: make([][]*node, len(r.files))}
+	h := hider{report: r, secrets: map[string]bool{}, of: make([][]*node, len(r.files))}
 	h.walk(top, false)
 	for i, nodes := range h.of {
 		r.files[i].hide(nodes)
 	}
 }
 
-// A hider finds the secrets of each file. Nodes may be shared, so it knows which it met.
+// A hider finds the secrets of each file.
 type hider struct {
 	*report
-	seen map[hidden]bool
-	of   [][]*node
-}
-
-type hidden struct {
-	node   *node
-	secret bool
+	secrets map[string]bool // by key
+	of      [][]*node
 }
 
 func (h *hider) walk(n *node, secret bool) {
-	if n == nil || h.seen[hidden{n, secret}] {
+	if n == nil {
 		return
 	}
-	h.seen[hidden{n, secret}] = true
 	if n.kind == scalar && secret && n.text != "" && !isReference(n.text) {
 		h.of[n.at.file] = append(h.of[n.at.file], n)
 	}
@@ -73,9 +67,19 @@ func (h *hider) walk(n *node, secret bool) {
 	}
 	for _, keys := range [][]entry{n.keys, h.dropped[n]} {
 		for _, e := range keys {
-			h.walk(e.val, (secret || isSecret(e.key)) && (!secret || e.key != "file"))
+			h.walk(e.val, h.isSecret(e.key) || secret && e.key != "file")
 		}
 	}
+}
+
+// isSecret remembers the answer: a long file has few different keys.
+func (h *hider) isSecret(key string) bool {
+	is, known := h.secrets[key]
+	if !known {
+		is = isSecret(key)
+		h.secrets[key] = is
+	}
+	return is
 }
 
 // hide makes stars of these scalars.
