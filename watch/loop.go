@@ -45,6 +45,7 @@ func (w *Watch) dispatch() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.armed = time.Time{}
+	w.tellLate()
 	now := w.keeper.Now()
 	for {
 		sh, at, ok := w.first.Peek()
@@ -55,7 +56,7 @@ func (w *Watch) dispatch() time.Duration {
 			if w.grow() {
 				wait = min(wait, time.Second)
 			}
-			w.armed = at
+			w.armed, w.awake = at, time.Now().Add(wait)
 			return wait
 		}
 		w.turn(sh, now)
@@ -133,14 +134,32 @@ func (w *Watch) pass(sh *shard, s *site, now time.Time) {
 	w.meter.Looked(r)
 }
 
-// tellShort logs that there are too few slots, and while that lasts no more than once.
+// tellShort logs that there are too few slots.
 func (w *Watch) tellShort() {
-	now := time.Now()
-	if now.Sub(w.short) > time.Minute {
+	if w.short.first() {
 		w.log.Error("looks are due faster than they can be made",
 			"max_in_flight", w.limit.now, "waiting", w.pool.Waiting())
 	}
-	w.short = now
+}
+
+// tellLate logs that the loop awoke much later than it wanted to.
+func (w *Watch) tellLate() {
+	by := time.Since(w.awake)
+	if !w.awake.IsZero() && by > overrun && w.late.first() {
+		w.log.Warn("this process did not run in time, looks are late or missed", "by", by.Round(time.Millisecond))
+	}
+	w.awake = time.Time{}
+}
+
+// A seldom keeps the log short: what happens again and again is worth a line when it has not
+// happened for a minute.
+type seldom struct{ last time.Time }
+
+func (s *seldom) first() bool {
+	now := time.Now()
+	ok := now.Sub(s.last) > time.Minute
+	s.last = now
+	return ok
 }
 
 // full reports whether no more may be found before some of it is delivered.

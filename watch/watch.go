@@ -75,10 +75,12 @@ type Watch struct {
 	shards   []*shard         // by number, nil where not held
 	first    due.Heap[*shard] // shards by their first due site
 	armed    time.Time        // for when the loop has set its timer
+	awake    time.Time        // the same moment by our own clock
 	inFlight int
 	limit    limit
-	stalled  bool      // the outbox is full
-	short    time.Time // when last a look got no slot
+	stalled  bool   // the outbox is full
+	short    seldom // a look got no slot
+	late     seldom // the loop did not run
 }
 
 var _ vedette.Part = (*Watch)(nil)
