@@ -67,6 +67,14 @@ func TestOwnKeysThatDoNotFitAreMistakes(t *testing.T) {
 	}
 }
 
+func TestWhereTheSchemeIsWrongNothingElseIs(t *testing.T) {
+	_, err := tried(t, "defaults: {status: [200], send: hi}\nmonitors:\n- {name: a, url: 'gopher://a'}\n")
+	want := "a.yaml:3:18: monitors[0].url: unknown scheme gopher: there are http, https, tcp, tls, dns"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestInheritedMistakesNameTheHeirs(t *testing.T) {
 	_, err := tried(t, `
 groups: {g: {expect: ['status == 200']}}
