@@ -28,6 +28,7 @@ import (
 	"github.com/vedettehq/vedette/manifest"
 	"github.com/vedettehq/vedette/metrics"
 	"github.com/vedettehq/vedette/record"
+	"github.com/vedettehq/vedette/watch"
 )
 
 // A Config says what to run. The zero value watches, in memory, what [App.Watch] is told.
@@ -72,6 +73,8 @@ type App struct {
 	urls    atomic.Pointer[map[vedette.MonitorID]string] // of its monitors
 	store   *store
 	record  *record.Record
+	watch   *watch.Watch // nil without that role, and before the app runs
+	owner   string       // of the lease on definitions
 	ready   readiness
 	reload  chan chan error // a request to read the file again, and its answer
 
@@ -94,7 +97,7 @@ func New(cfg Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, checker: checker, reload: make(chan chan error)}
+	a := &App{cfg: cfg, checker: checker, owner: owner(), reload: make(chan chan error)}
 	if cfg.File != "" || cfg.Manifest != nil {
 		f, err := a.read()
 		if err != nil {
@@ -179,7 +182,7 @@ func withDefaults(m vedette.Monitor) vedette.Monitor {
 	m.Name = cmp.Or(m.Name, m.URL)
 	m.ID = cmp.Or(m.ID, manifest.ID(m.Group, m.Name))
 	m.Interval = cmp.Or(m.Interval, d.Interval)
-	m.Timeout = cmp.Or(m.Timeout, d.Timeout)
+	m.Timeout = cmp.Or(m.Timeout, min(d.Timeout, m.Interval))
 	m.RetryInterval = cmp.Or(m.RetryInterval, d.RetryInterval)
 	m.Confirm.Down = cmp.Or(m.Confirm.Down, d.Confirm.Down)
 	m.Confirm.Up = cmp.Or(m.Confirm.Up, d.Confirm.Up)

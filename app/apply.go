@@ -61,7 +61,7 @@ func (a *App) adopt(f *manifest.File) {
 func (a *App) apply(ctx context.Context, f *manifest.File) error {
 	a.definitions.Lock()
 	defer a.definitions.Unlock()
-	held, err := a.store.leases.Acquire(ctx, owner(), definitionsTTL, definitionsLease)
+	held, err := a.store.leases.Acquire(ctx, a.owner, definitionsTTL, definitionsLease)
 	if err != nil {
 		return fmt.Errorf("acquire the lease on definitions: %w", err)
 	}

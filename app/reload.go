@@ -4,20 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vedettehq/vedette/manifest"
+	"github.com/vedettehq/vedette/watch"
 )
 
 // How often the files are looked at for a change: as often as costs next to nothing.
 const (
 	lookAtFile  = 200 * time.Millisecond
 	lookAtMost  = 5 * time.Second
-	lookShareOf = 50 // reading them takes at most one part in so many of the time
+	applyAgain  = 2 * time.Second // when the store does not take what the file says
+	lookShareOf = 50              // reading them takes at most one part in so many of the time
 )
 
 // ErrNoFile reports that there is no file to read again.
 var ErrNoFile = errors.New("no configuration file")
+
+// errNotApplied reports that a file is right and the store did not take it.
+var errNotApplied = errors.New("apply configuration")
 
 // Reload reads the file again and applies it. A file with mistakes is refused whole, with
 // [manifest.Errors], and the old one stays in force. The app must be running.
@@ -57,7 +63,11 @@ func (a *App) follow(ctx context.Context) error {
 		}
 		began := time.Now()
 		if a.cfg.Manifest == nil && snapshot.Now() != snapshot.Digest {
-			snapshot, _ = a.reloadNow(ctx, snapshot) // said in the log
+			var err error
+			if snapshot, err = a.reloadNow(ctx, snapshot); errors.Is(err, errNotApplied) {
+				timer.Reset(applyAgain)
+				continue
+			}
 		}
 		timer.Reset(min(max(lookShareOf*time.Since(began), lookAtFile), lookAtMost))
 	}
@@ -67,12 +77,9 @@ func (a *App) follow(ctx context.Context) error {
 // for changes of from now on.
 func (a *App) reloadNow(ctx context.Context, old manifest.Snapshot) (manifest.Snapshot, error) {
 	began := time.Now()
-	f, err := a.read()
-	if err == nil {
-		err = a.apply(ctx, f)
-	}
-	a.metrics.Reloaded(err == nil)
+	f, guard, err := a.readLive()
 	if err != nil {
+		a.metrics.Reloaded(false)
 		a.refuse(err)
 		if f == nil || f.Snapshot.Digest == "" {
 			old.Digest = old.Now() // it cannot be read: wait until that changes
@@ -80,12 +87,38 @@ func (a *App) reloadNow(ctx context.Context, old manifest.Snapshot) (manifest.Sn
 		}
 		return f.Snapshot, err
 	}
+	if err := a.apply(ctx, f); err != nil {
+		err = fmt.Errorf("%w: %w", errNotApplied, err)
+		a.metrics.Reloaded(false)
+		a.ready.refused.Store(&err)
+		a.cfg.Log.Error("configuration not in force yet, trying again", "err", err)
+		return old, err // it still differs from what is in force
+	}
+	a.metrics.Reloaded(true)
 	a.warnOfRestart(f)
+	a.record.Retain(f.Retention)
+	if a.watch != nil && !sameTargets(f, a.file.Load()) {
+		a.watch.SetGuard(guard)
+	}
 	a.adopt(f)
 	a.ready.refused.Store(nil)
 	a.warn(f)
 	a.cfg.Log.Info("configuration reloaded", "took", time.Since(began).Round(time.Millisecond))
 	return f.Snapshot, nil
+}
+
+// readLive reads the file anew, with the guard that it asks for.
+func (a *App) readLive() (*manifest.File, *watch.Guard, error) {
+	f, err := a.read()
+	if err != nil {
+		return f, nil, err
+	}
+	guard, err := a.guard(f.Connectivity.Targets)
+	return f, guard, err
+}
+
+func sameTargets(a, b *manifest.File) bool {
+	return slices.Equal(a.Connectivity.Targets, b.Connectivity.Targets)
 }
 
 // warn says in the log what a file probably does not mean.
@@ -112,10 +145,9 @@ func (a *App) refuse(err error) {
 func (a *App) warnOfRestart(f *manifest.File) {
 	old := a.file.Load()
 	for key, changed := range map[string]bool{
-		"store": f.Store != old.Store, "http": f.HTTP != old.HTTP, "retention": f.Retention != old.Retention,
+		"store": f.Store != old.Store, "http": f.HTTP != old.HTTP,
 		"region": f.Region != old.Region, "watch": f.Watch != old.Watch,
-		"connectivity": fmt.Sprint(f.Connectivity) != fmt.Sprint(old.Connectivity),
-		"metrics":      fmt.Sprint(f.Metrics) != fmt.Sprint(old.Metrics), "log": f.Log != old.Log,
+		"metrics": fmt.Sprint(f.Metrics) != fmt.Sprint(old.Metrics), "log": f.Log != old.Log,
 	} {
 		if changed {
 			a.cfg.Log.Warn("this setting takes effect at the next start", "key", key)

@@ -28,7 +28,14 @@ const aloneFor = 100 * 365 * 24 * time.Hour
 // closed. It returns nil when all went well.
 func (a *App) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.store.close()) }()
-	parts, err := a.parts(ctx)
+	l, err := a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if l != nil {
+		defer func() { _ = l.Close() }() // the server has done it, unless it did not come to serve
+	}
+	parts, err := a.parts(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -42,29 +49,23 @@ func (a *App) Run(ctx context.Context) (err error) {
 }
 
 // parts makes what runs, each of which may use those before it.
-func (a *App) parts(ctx context.Context) ([]vedette.Part, error) {
+func (a *App) parts(ctx context.Context, l net.Listener) ([]vedette.Part, error) {
 	var parts []vedette.Part
 	if a.has("record") {
 		parts = append(parts, a.record)
 	}
 	if a.has("watch") {
-		w, err := a.newWatch(ctx)
-		if err != nil {
+		var err error
+		if a.watch, err = a.newWatch(ctx); err != nil {
 			return nil, err
 		}
-		parts = append(parts, w)
+		parts = append(parts, a.watch)
 	}
 	if f := a.file.Load(); f != nil {
 		parts = append(parts, vedette.PartFunc(a.follow))
 	}
-	if a.has("api") {
-		l, err := a.listen(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if l != nil {
-			parts = append(parts, a.serve(l))
-		}
+	if l != nil {
+		parts = append(parts, a.serve(l))
 	}
 	return parts, nil
 }
@@ -147,6 +148,9 @@ func (a *App) metricsConfig() metrics.Config {
 
 // listen opens the address to serve on; nil if there is none.
 func (a *App) listen(ctx context.Context) (net.Listener, error) {
+	if !a.has("api") {
+		return nil, nil //nolint:nilnil // nothing is to be served
+	}
 	if a.cfg.Listener != nil || a.cfg.Listen == "" {
 		return a.cfg.Listener, nil
 	}

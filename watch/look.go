@@ -84,15 +84,15 @@ func (w *Watch) look(l *look) vedette.Result {
 	ctx, cancel := context.WithTimeout(w.looks, timeout(l.m))
 	defer cancel()
 	r := check(ctx)
-	switch well := r.State == vedette.Up || r.State == vedette.Degraded; {
+	switch well, guard := r.State == vedette.Up || r.State == vedette.Degraded, w.guard.Load(); {
 	case !well && errors.Is(context.Cause(ctx), errStopped):
 		w.meter.Missed("stop", 1)
 		r = ours(vedette.KindMissed, "cut off by the stop of the watcher")
 	case !well && l.slept():
 		w.meter.Missed("late", 1)
 		r = ours(vedette.KindMissed, "this process did not run while the site answered or not")
-	case w.c.Guard != nil:
-		w.c.Guard.judge(w.looks, &r, l.began)
+	case guard != nil:
+		guard.judge(w.looks, &r, l.began)
 	}
 	return l.result(r)
 }

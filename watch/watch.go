@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -42,7 +43,9 @@ type Config struct {
 	Region string
 	Owner  string // a random id, one a process; empty means one is made
 	Shards int    // how many shards the region has, the same for all its watchers; 0 means 64
-	Guard  *Guard // tells our own lost connectivity from a site that is down; nil means off
+	// Guard tells our own lost connectivity from a site that is down; nil means off. See also
+	// [Watch.SetGuard].
+	Guard *Guard
 
 	// MaxInFlight bounds the looks at one time; 0 takes it from the limit of open files.
 	MaxInFlight int
@@ -64,6 +67,7 @@ type Watch struct {
 	keeper *hold.Keeper
 	pool   *pool.Pool[*site]
 	outbox *outbox
+	guard  atomic.Pointer[Guard]
 	names  []string // of the shards' leases, by shard
 	wall   func() time.Time
 
@@ -110,8 +114,13 @@ func New(c Config) (*Watch, error) {
 	for i := range w.names {
 		w.names[i] = fmt.Sprintf("shard/%s/%02d", c.Region, i)
 	}
+	w.SetGuard(c.Guard)
 	return w, nil
 }
+
+// SetGuard replaces the guard, or turns it off with nil, from the looks on that end next. It is
+// safe for concurrent use.
+func (w *Watch) SetGuard(g *Guard) { w.guard.Store(g) }
 
 // Run watches until ctx ends. Then it begins no look any more, waits for those in flight,
 // delivers what they found and gives back its leases. It returns an error if it could not
