@@ -452,3 +452,10 @@ func TestMinimalSuccessKeepsNoEvidence(t *testing.T) {
 		t.Errorf("a look at a site that is up allocates %v times, with those of the server", n)
 	}
 }
+
+func TestMistakeInURLDoesNotQuoteThePassword(t *testing.T) {
+	_, err := check.Look(t.Context(), vedette.Monitor{URL: "https://u:hunter2/x@example.com/"})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("Look: %v, want a mistake without the password", err)
+	}
+}

@@ -167,7 +167,11 @@ func (w *compiler) wrong(text, fix string) {
 func (w *compiler) target() {
 	u, err := url.Parse(w.monitor.URL)
 	if err != nil {
-		w.wrong("this is no URL: "+innermost(err), "")
+		why := ": " + innermost(err)
+		if strings.Contains(w.monitor.URL, "@") {
+			why = "" // it might quote a part of a password
+		}
+		w.wrong("this is no URL"+why, "")
 		return
 	}
 	w.url = u
