@@ -81,6 +81,9 @@ func TestMonitorThatComesBackBeginsAnew(t *testing.T) {
 				send(t, r, look("shop", time.Now().Add(-25*time.Second), vedette.Down)) // late
 				put(t, store, monitor("shop"))
 				time.Sleep(10 * time.Second)
+				if s := status(t, store, "shop"); resume && s.State != vedette.Unknown {
+					t.Errorf("shop is %s when it is resumed and not looked at yet", s.State)
+				}
 				for range 2 {
 					send(t, r, look("shop", time.Now(), vedette.Down))
 					time.Sleep(10 * time.Second)

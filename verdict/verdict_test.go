@@ -193,6 +193,29 @@ func TestParentHidesChild(t *testing.T) {
 	}
 }
 
+// A parent that nobody looks at, or that nobody can look at, hides nothing, whatever was last
+// known of it.
+func TestParentThatIsNotLookedAtHidesNothing(t *testing.T) {
+	parent, child := monitor("gateway"), monitor("shop")
+	parent.Interval, child.Confirm.Down = time.Hour, 1
+	_, _, down := play(parent, "ddd")
+	at := t0.Add(2*time.Hour + 50*time.Second)
+	unknown := verdict.Fold(parent, down, look(parent, at, vedette.Unknown), false, nil).Status
+	paused := parent
+	paused.Paused = true
+	for name, p := range map[string]verdict.Parent{
+		"down":                                   {Monitor: parent, Status: down},
+		"unknown":                                {Monitor: parent, Status: unknown},
+		"paused, and the recorder has not heard": {Monitor: paused, Status: down},
+		"paused":                                 {Monitor: paused, Status: verdict.Pause(down, at).Status},
+	} {
+		out := verdict.Fold(child, vedette.Status{}, look(child, at.Add(-time.Second), vedette.Down), false, []verdict.Parent{p})
+		if hidden := out.Incident == nil; hidden != (name == "down") {
+			t.Errorf("a parent that is %s: hidden %v", name, hidden)
+		}
+	}
+}
+
 func TestMaintenanceClosesAndOpensNothing(t *testing.T) {
 	m := monitor("a")
 	_, _, s := play(m, "uddd")

@@ -264,6 +264,26 @@ func TestSleeperTrustsNothing(t *testing.T) {
 	})
 }
 
+// The machine sleeps for less than a second at a time, again and again, while the monotonic clock
+// stands still: no step is a jump, and a lease ends all the same.
+func TestLeaseEndsByTheSlowerClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slept time.Duration
+		k, _ := run(t, memory.New().Leases(), "a", func(c *hold.Config) {
+			c.Renew = time.Hour
+			c.Wall = func() time.Time { return time.Now().Add(slept) }
+		})
+		synctest.Wait()
+		for trusted := true; trusted; {
+			slept += 800 * time.Millisecond
+			trusted = slept < ttl-time.Second
+			if _, ok := k.Lease("shard/eu/00"); ok != trusted {
+				t.Fatalf("trusted %v after %v of sleep, want %v", ok, slept, trusted)
+			}
+		}
+	})
+}
+
 func TestWallClockJumpGivesNewTokens(t *testing.T) {
 	for _, jump := range []time.Duration{time.Hour, -time.Hour, 2 * time.Second} {
 		t.Run(jump.String(), func(t *testing.T) {
