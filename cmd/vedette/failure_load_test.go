@@ -62,6 +62,7 @@ func full(t *testing.T) string {
 // Half of the monitors get a connection and then no word, the other half not even that. Memory
 // and goroutines are bounded by the looks in flight, and no look gets lost.
 func TestHostsThatNeverAnswer(t *testing.T) {
+	t.Parallel()
 	const every = 10 * time.Second
 	monitors := scaled(10_000, 5)
 	db, mute, deaf := database(t), silent(t), full(t)
@@ -138,7 +139,7 @@ func TestSlowSiteLosesNoLook(t *testing.T) {
 	pass(2*every + every/2)
 	now := v.metrics(t)
 	if n := missed(now); n != 0 {
-		t.Errorf("%v looks were missed", n)
+		t.Errorf("%v looks were missed: %v", n, reasons(now))
 	}
 	v.stop(t)
 	by := v.results(t)
@@ -157,8 +158,20 @@ func TestSlowSiteLosesNoLook(t *testing.T) {
 	v.quiet(t)
 }
 
+// reasons are those for which looks were missed, with how many.
+func reasons(metrics map[string]float64) map[string]float64 {
+	by := map[string]float64{}
+	for name, value := range metrics {
+		if strings.HasPrefix(name, "vedette_checks_missed_total") && value > 0 {
+			by[name] = value
+		}
+	}
+	return by
+}
+
 // Sites that misbehave as badly as they can, again and again, use up nothing.
 func TestMisbehavingSitesUseUpNothing(t *testing.T) {
+	t.Parallel()
 	const monitors = 40 // of each kind
 	db := database(t)
 	sites := []string{raw(t, reset), raw(t, drip), raw(t, endlessHeaders), serve(t, bomb())}
@@ -186,7 +199,7 @@ func TestMisbehavingSitesUseUpNothing(t *testing.T) {
 	if want := monitors * float64(15*time.Second/every); looks < want*0.7 {
 		t.Errorf("%v looks at a site that resets, want %v", looks, want)
 	}
-	v.stop(t)
+	t.Logf("stopped in %s", v.stop(t).Round(time.Millisecond))
 	kinds := map[int]map[string]int{}
 	for id, results := range v.results(t) {
 		n, err := strconv.Atoi(strings.TrimPrefix(string(id), "site-"))
