@@ -67,6 +67,7 @@ var ErrRole = errors.New("role")
 // An App is a running system, or one about to run. Make it with [New].
 type App struct {
 	cfg     Config
+	began   time.Time
 	checker *check.Checker
 	metrics *metrics.Metrics
 	file    atomic.Pointer[manifest.File]                // the one in force; nil without a file
@@ -87,6 +88,7 @@ type App struct {
 // New reads the file, if there is one, and opens the store. The errors of a file are
 // [manifest.Errors]. Call [App.Run], which closes the store at its end, or [App.Close].
 func New(cfg Config) (*App, error) {
+	began := time.Now()
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Grace = cmp.Or(cfg.Grace, 10*time.Second)
 	cfg.Version = cmp.Or(cfg.Version, "dev")
@@ -97,7 +99,7 @@ func New(cfg Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, checker: checker, owner: owner(), reload: make(chan chan error)}
+	a := &App{cfg: cfg, began: began, checker: checker, owner: owner(), reload: make(chan chan error)}
 	if cfg.File != "" || cfg.Manifest != nil {
 		f, err := a.read()
 		if err != nil {

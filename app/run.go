@@ -107,7 +107,7 @@ func (a *App) newWatch(ctx context.Context) (*watch.Watch, error) {
 	cfg := watch.Config{
 		Monitors: a.store.monitors, Leaser: a.store.leases, Reader: a.store.reader, Checker: a.checker,
 		Sink: a.ready.sink(a.metrics.Sink(a.record)), Shards: n, Owner: owner(), Grace: a.cfg.Grace,
-		BlindFor: aloneFor, Meter: a.metrics, Log: a.cfg.Log,
+		BlindFor: aloneFor, Since: a.began, Meter: a.metrics, Log: a.cfg.Log,
 	}
 	if f := a.file.Load(); f != nil {
 		cfg.Region, cfg.MaxInFlight = f.Region, f.Watch.MaxInFlight

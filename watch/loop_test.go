@@ -50,6 +50,51 @@ func TestLooksSpreadEvenlyFromTheFirstInterval(t *testing.T) {
 	})
 }
 
+// Beats that pass while the process starts are made up for within its first interval, evenly, and
+// the beat is kept from then on.
+func TestBeatsMissedWhileStartingAreMadeUpFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		const every = 10 * time.Second
+		ids := monitors(t, store, 1000, vedette.Monitor{Interval: every})
+		began := time.Now()
+		r := rigged(t, store, allUp, func(c *Config) { c.Since = began })
+		time.Sleep(3 * time.Second) // the process reads its configuration
+		r.start(t)
+		time.Sleep(20 * time.Second)
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		buckets := map[int64]int{}
+		madeUp := 0
+		for _, id := range ids {
+			rs := r.sink.of(id)
+			if first := rs[0].StartedAt.Sub(began); first > every {
+				t.Fatalf("%s: first look %v after the start", id, first)
+			}
+			phase := when.Phase(id.Hash(), every)
+			if !rs[0].DueAt.Equal(when.Next(began.Add(3*time.Second), every, phase)) {
+				madeUp++
+				buckets[rs[0].StartedAt.UnixMilli()/500]++
+				rs = rs[1:]
+			}
+			for i, res := range rs {
+				if want := when.Next(began.Add(3*time.Second+time.Duration(i)*every), every, phase); !res.DueAt.Equal(want) {
+					t.Fatalf("%s: look %d due at %v, want the beat at %v", id, i, res.DueAt, want)
+				}
+			}
+		}
+		if madeUp < 250 || madeUp > 350 {
+			t.Errorf("%d looks made up for, want about 300", madeUp)
+		}
+		for at, n := range buckets {
+			if n > 45 {
+				t.Errorf("%d of them in the half second at %d, want about 21", n, at)
+			}
+		}
+	})
+}
+
 func TestResultSaysWhoLookedWhenAtWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()

@@ -56,14 +56,14 @@ func (o *outbox) run(ctx context.Context) error {
 		o.told = false
 		results, err := o.queue.Take(ctx)
 		if len(results) > 0 {
-			err = o.send(ctx, vedette.Found{Results: results})
+			if err = o.send(ctx, vedette.Found{Results: results}); err == nil {
+				continue
+			}
 		}
 		if ctx.Err() != nil {
 			return o.lost(len(results), err)
 		}
-		if err != nil {
-			return nil // the end of the queue
-		}
+		return nil // the end of the queue
 	}
 }
 

@@ -37,7 +37,7 @@ func (w *Watch) reconcile() (gained []vedette.MonitorID) {
 			s.drop(!fresh[s.shard])
 		}
 		if fresh[s.shard] && !s.gone && !s.m.Paused {
-			w.shards[s.shard].due.Set(s, s.next(now))
+			w.shards[s.shard].due.Set(s, w.firstDue(s, now))
 			gained = append(gained, id)
 		}
 	}
@@ -46,8 +46,27 @@ func (w *Watch) reconcile() (gained []vedette.MonitorID) {
 			w.replan(sh)
 		}
 	}
+	w.begun = w.begun || len(leases) > 0
 	w.meter.Held(len(leases))
 	return gained
+}
+
+// firstDue is when to look first at a site that was taken over: at its next beat, or, if a beat
+// of it passed while the process was starting, sooner. Those are spread over what is left of
+// their interval in the order of their beats, so that making up for them is no burst.
+func (w *Watch) firstDue(s *site, now time.Time) time.Time {
+	next := s.next(now)
+	if w.begun || w.c.Since.IsZero() {
+		return next
+	}
+	starting := time.Since(w.c.Since)
+	missed := starting - s.every + next.Sub(now) // from Since on; below 0 there was no beat
+	if missed < 0 || starting >= s.every {
+		return next
+	}
+	s.recheck = true // it is off the beat
+	share := float64(missed) / float64(starting)
+	return now.Add(time.Duration(share * float64(s.every-starting)))
 }
 
 // drop forgets what held under a lease only, and the check too if others make it now.

@@ -55,6 +55,11 @@ type Config struct {
 	// to deliver what was found; 0 means 10s.
 	Grace time.Duration
 
+	// Since is when the process began. Beats that passed since then, while it was starting, are
+	// made up for, so that each site is looked at within one interval of Since. Zero makes up
+	// for none.
+	Since time.Time
+
 	Meter Meter        // nil counts nothing
 	Log   *slog.Logger // nil discards
 }
@@ -83,6 +88,7 @@ type Watch struct {
 	inFlight int
 	limit    limit
 	stalled  bool   // the outbox is full
+	begun    bool   // shards were held already
 	short    seldom // a look got no slot
 	late     seldom // the loop did not run
 }
