@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -209,4 +210,33 @@ func TestStopSaysWhatIsLost(t *testing.T) {
 			t.Errorf("stopped in %v", took)
 		}
 	})
+}
+
+// What the sink took is not lost, however long it took and whatever still waits.
+func TestStopCountsAsLostWhatTheSinkDidNotTake(t *testing.T) {
+	for _, waiting := range []int{0, 600} {
+		t.Run(fmt.Sprintf("%d wait", waiting), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &sink{fail: func(vedette.Found) error {
+					time.Sleep(time.Minute)
+					return nil
+				}}
+				o := newOutbox(s, noMeter{}, slog.New(slog.DiscardHandler))
+				for i := range 500 + waiting {
+					o.add(vedette.Result{Monitor: vedette.MonitorID(fmt.Sprint(i))})
+				}
+				o.queue.Close()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				err := o.run(ctx)
+				if len(s.results()) != 500 {
+					t.Fatalf("%d delivered, want the first 500", len(s.results()))
+				}
+				lost := errors.Is(err, context.DeadlineExceeded) && strings.Contains(err.Error(), "600 are lost")
+				if waiting == 0 && err != nil || waiting > 0 && !lost {
+					t.Errorf("got %v with %d waiting", err, waiting)
+				}
+			})
+		})
+	}
 }
