@@ -143,3 +143,23 @@ func TestNewWantsAnOwnerForItsLease(t *testing.T) {
 		t.Error("a lease without an owner is taken")
 	}
 }
+
+// The record that sweeps is not the one that gets the looks: what it takes for silence is none,
+// and it finds that out before it says so.
+func TestSweepSeesLooksThatAnotherRecordWrote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		put(t, store, monitor("shop"))
+		sweeper, writer := start(t, config(store)), start(t, config(store))
+		send(t, sweeper, look("shop", time.Now(), vedette.Up))
+		run(t, sweeper)
+		for range 30 {
+			time.Sleep(10 * time.Second)
+			send(t, writer, look("shop", time.Now(), vedette.Up))
+		}
+		all, err := store.History(t.Context(), "shop", vedette.Span{})
+		if err != nil || len(all) != 31 {
+			t.Errorf("%d results, %v; want 31 looks and no end of a vote", len(all), err)
+		}
+	})
+}
