@@ -49,20 +49,18 @@ func newApp(t testing.TB, cfg app.Config) *app.App {
 	return a
 }
 
-// run runs an app beside the test, until stop is called or the test ends.
-func run(t testing.TB, a *app.App) (stop func()) {
+// run runs an app beside the test, until the test ends.
+func run(t testing.TB, a *app.App) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
+	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	t.Cleanup(stop)
-	return stop
 }
 
 // await waits until f holds.
@@ -145,9 +143,15 @@ func TestEditOneOfTenThousand(t *testing.T) {
 	edited := time.Now()
 	write(t, path, config("url: "+url+"/edited, interval: 100ms, timeout: 50ms"))
 	took := (<-hit).Sub(edited)
-	t.Logf("live %s after the edit", took.Round(time.Millisecond))
-	if took > slower*time.Second {
-		t.Errorf("live %s after the edit, want less than %s", took, slower*time.Second)
+	// On a machine that is busy reading the file alone takes its time.
+	reading := time.Now()
+	if _, err := manifest.Load(path, manifest.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	read := time.Since(reading)
+	t.Logf("live %s after the edit; reading the file takes %s", took.Round(time.Millisecond), read.Round(time.Millisecond))
+	if limit := max(time.Second, 10*read); took > limit {
+		t.Errorf("live %s after the edit, want less than %s", took, limit)
 	}
 	time.Sleep(2 * time.Second) // and some after
 	to := time.Now()

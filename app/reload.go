@@ -147,7 +147,7 @@ func (a *App) warnOfRestart(f *manifest.File) {
 	for key, changed := range map[string]bool{
 		"store": f.Store != old.Store, "http": f.HTTP != old.HTTP,
 		"region": f.Region != old.Region, "watch": f.Watch != old.Watch,
-		"metrics": fmt.Sprint(f.Metrics) != fmt.Sprint(old.Metrics), "log": f.Log != old.Log,
+		"metrics": fmt.Sprint(f.Metrics) != fmt.Sprint(old.Metrics),
 	} {
 		if changed {
 			a.cfg.Log.Warn("this setting takes effect at the next start", "key", key)

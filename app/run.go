@@ -182,7 +182,7 @@ func (a *App) serve(l net.Listener) vedette.Part {
 		if err := server.Shutdown(stop); err != nil {
 			_ = server.Close() // a client that does not let go must not hold us
 		}
-		<-done
+		<-done //nolint:errcheck // it says that the server was shut down
 		return nil
 	})
 }

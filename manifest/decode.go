@@ -230,8 +230,7 @@ func (d *decoder) choice(n *node, v reflect.Value, path string, of seq) {
 func (d *decoder) secret(n *node, to *check.Secret, path string) {
 	if n.kind == scalar {
 		_, err := expand(n.text, d.env)
-		var bad *formError
-		if errors.As(err, &bad) {
+		if _, ok := errors.AsType[*formError](err); ok {
 			err = errors.New(noForm) // without the text
 		}
 		d.keep(n, path, err, func() { *to = check.Secret{Text: withoutMessages(n.text)} })

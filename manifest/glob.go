@@ -23,8 +23,9 @@ func matching(pattern string) ([]string, error) {
 		}
 		return []string{pattern}, nil // whoever reads it sees what is wrong with it
 	}
-	dirs, err := []string{filepath.Dir(pattern)}, error(nil)
+	dirs := []string{filepath.Dir(pattern)}
 	if hasMeta(dirs[0]) {
+		var err error
 		if dirs, err = matching(dirs[0]); err != nil {
 			return nil, err
 		}

@@ -62,14 +62,14 @@ func TestLinesUnderMistakesHideSecrets(t *testing.T) {
 
 func TestHidingMovesNothing(t *testing.T) {
 	got := told(t, `defaults: {request: {headers: {A: "é x", B: "${B}"}, bearer: {file: p}, reuse: maybe}}
-monitors: [{url: "http://u:${P}@h/", nmae: é}]
+monitors: [{url: "http://u:${P}@h/", name: é}]
 `)
 	want := `a.yaml:1:51: error: defaults.request.headers.B: environment variable B is not set: set it, or write ${B:-default}
     1 | defaults: {request: {headers: {A: "***", B: "${B}"}, bearer: {file: p}, reuse: maybe}}
       |                                             ^
 `
 	want = strings.Replace(want, "1:51", "1:45", 1)
-	if !strings.HasPrefix(got, want) || !strings.Contains(got, `{url: "http://u:${P}@h/", nmae: é}`) {
+	if !strings.HasPrefix(got, want) || !strings.Contains(got, `{url: "http://u:${P}@h/", name: é}`) {
 		t.Error(cmp.Diff(want, got))
 	}
 }

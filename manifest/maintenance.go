@@ -49,13 +49,14 @@ func (d *decoder) window(w window, l layered, path string) vedette.Window {
 	case w.From == "":
 		wrong("", "planned work needs from and to, or cron and for", "")
 	default:
-		out.From, out.To, out.For = d.span(w, loc, wrong)
+		out.From, out.To = d.span(w, loc, wrong)
+		out.For = 0 // it is in To
 	}
 	return out
 }
 
 // span returns when one-off work begins and ends.
-func (d *decoder) span(w window, loc *time.Location, wrong func(key, text, fix string)) (from, to time.Time, rest time.Duration) {
+func (d *decoder) span(w window, loc *time.Location, wrong func(key, text, fix string)) (from, to time.Time) {
 	from, ok := readTime(w.From, loc)
 	if !ok {
 		wrong("from", fmt.Sprintf("%q is no time", w.From), "write it as 2026-03-01 22:00")
@@ -63,11 +64,11 @@ func (d *decoder) span(w window, loc *time.Location, wrong func(key, text, fix s
 	switch {
 	case w.To == "" && w.For <= 0:
 		wrong("", "when the work ends is missing", "say it with to: or for:")
-		return from, from, 0
+		return from, from
 	case w.To != "" && w.For > 0:
 		wrong("for", "the work has an end already", "keep either to or for")
 	case w.To == "":
-		return from, from.Add(w.For), 0
+		return from, from.Add(w.For)
 	}
 	to, okTo := readTime(w.To, loc)
 	switch {
@@ -76,7 +77,7 @@ func (d *decoder) span(w window, loc *time.Location, wrong func(key, text, fix s
 	case ok && !to.After(from):
 		wrong("to", "the work ends before it begins", "")
 	}
-	return from, to, 0
+	return from, to
 }
 
 // readTime reads the forms that people write, in loc unless they name a zone.

@@ -324,8 +324,7 @@ func TestHostileYAMLIsRefused(t *testing.T) {
 		"a null byte":        "a: \x00\n",
 	} {
 		_, err := manifest.Parse("a.yaml", []byte(text), manifest.Options{})
-		var wrong manifest.Errors
-		if !errors.As(err, &wrong) {
+		if _, ok := errors.AsType[manifest.Errors](err); !ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -82,7 +82,8 @@ func (s schema) of(t reflect.Type) object {
 		unit := `([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d|w|y)`
 		return object{"anyOf": []any{
 			object{"type": "string", "pattern": "^(0|(" + unit + ")+)$", "examples": []any{"30s", "1d12h", when.FormatDuration(when.Week)}},
-			object{"const": 0}, fromEnv(),
+			object{"const": 0},
+			fromEnv(),
 		}}
 	case reflect.TypeFor[check.Size]():
 		return object{"anyOf": []any{object{"type": "string", "pattern": "^[0-9]+ *([kKmMgGtT]i?)?[bB]$"}, fromEnv()}}

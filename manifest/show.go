@@ -274,7 +274,7 @@ func (s *shower) list(v reflect.Value) {
 // flow writes the fields of a struct that are set; an expectation without words is its
 // expression.
 func (s *shower) flow(v reflect.Value) {
-	if e, ok := v.Interface().(check.Expectation); ok && e.Say == "" {
+	if e, ok := reflect.TypeAssert[check.Expectation](v); ok && e.Say == "" {
 		s.WriteString(quote(escape(e.That)))
 		return
 	}

@@ -68,8 +68,7 @@ func (r *reader) document(data []byte) (root *node, wrong *syntaxError) {
 	}
 	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		var bad *yaml.SyntaxError
-		if errors.As(err, &bad) {
+		if bad, ok := errors.AsType[*yaml.SyntaxError](err); ok {
 			wrong := r.wrong(bad.Token, "no YAML: "+bad.Message)
 			wrong.fix = hint(bad.Message)
 			return nil, wrong

@@ -19,33 +19,32 @@ const (
 // keep rolls up the hours that ended and then drops what is too old, in pieces, as long as this
 // record leads.
 func (r *Record) keep(ctx context.Context, leads func() bool) error {
-	for more := true; more && leads(); {
+	for more := true; more && ctx.Err() == nil && leads(); {
 		n, err := r.rollUp(ctx, time.Now().Add(-settleTime))
 		if err != nil {
 			return err
 		}
-		if more = n == slotPiece; more && rest(ctx, breath) != nil {
-			return nil
+		if more = n == slotPiece; more {
+			rest(ctx, breath)
 		}
 	}
-	for more := true; more && leads(); {
+	for more := true; more && ctx.Err() == nil && leads(); {
 		var err error
 		if more, err = r.cfg.Keeper.Prune(ctx, time.Now(), *r.retention.Load()); err != nil {
 			return fmt.Errorf("prune: %w", err)
 		}
-		if more && rest(ctx, breath) != nil {
-			return nil
+		if more {
+			rest(ctx, breath)
 		}
 	}
 	return nil
 }
 
-func rest(ctx context.Context, d time.Duration) error {
+// rest waits for d, or until ctx ends.
+func rest(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

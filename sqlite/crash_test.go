@@ -51,7 +51,7 @@ func writeForEver(path string) error {
 		}
 		status.Version++
 		for _, r := range results {
-			fmt.Println(r.ID)
+			fmt.Fprintln(os.Stdout, r.ID)
 		}
 	}
 }

@@ -183,7 +183,7 @@ func (c *conn) rolled(period int64, from, to time.Time) (first, last int64, some
 // scanRollup reads rollupColumns.
 func scanRollup(row []driver.Value) (vedette.Rollup, error) {
 	r := vedette.Rollup{
-		Monitor: vedette.MonitorID(row[0].(string)), Period: vedette.Period(time.Duration(row[1].(int64)) * time.Second),
+		Monitor: vedette.MonitorID(row[0].(string)), Period: vedette.Period(row[1].(int64) * int64(time.Second)),
 		At: time.Unix(row[2].(int64), 0).UTC(), Checks: row[3].(int64), Failed: row[4].(int64),
 	}
 	b := body{rest: row[5].([]byte)}

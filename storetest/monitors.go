@@ -302,7 +302,7 @@ func testRegistryModel(t *testing.T, r vedette.Monitors) {
 		model := map[vedette.MonitorID]vedette.Monitor{}
 		for range rapid.IntRange(1, 10).Draw(rt, "steps") {
 			id := vedette.MonitorID(fmt.Sprintf("%d/%d", run, rapid.IntRange(0, 2).Draw(rt, "id")))
-			step(rt, t.Context(), r, model, id)
+			step(t.Context(), rt, r, model, id)
 			got, err := r.Get(t.Context(), id)
 			want, live := model[id]
 			switch {
@@ -318,7 +318,7 @@ func testRegistryModel(t *testing.T, r vedette.Monitors) {
 }
 
 // step does one random operation and says whether the registry answered as the model does.
-func step(rt *rapid.T, ctx context.Context, r vedette.Monitors, model map[vedette.MonitorID]vedette.Monitor, id vedette.MonitorID) {
+func step(ctx context.Context, rt *rapid.T, r vedette.Monitors, model map[vedette.MonitorID]vedette.Monitor, id vedette.MonitorID) {
 	old, live := model[id]
 	m := monitor(id)
 	m.Version = old.Version + int64(rapid.SampledFrom([]int{0, 0, 0, -1, 1}).Draw(rt, "version"))

@@ -171,7 +171,10 @@ func incident(m vedette.Monitor, s vedette.Status, r vedette.Result, parents []P
 		s.Muted = ""
 		return closed(s, r, r.StartedAt, "maintenance")
 	case vedette.Down:
-		if s.Muted = hiddenBy(s, r, parents); s.Muted == "" && s.Incident == nil && r.State == vedette.Down {
+		if s.Incident != nil {
+			break // people know: what is hidden is not told
+		}
+		if s.Muted = hiddenBy(s, r, parents); s.Muted == "" && r.State == vedette.Down {
 			return opened(m, s, r)
 		}
 	}

@@ -3,7 +3,6 @@ package watch_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"sync"
 	"time"
 
@@ -46,7 +45,8 @@ func Example() {
 		ID: "home", URL: "https://example.com/", Interval: 50 * time.Millisecond,
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	w, err := watch.New(watch.Config{
 		Monitors: store.Monitors(),
@@ -55,10 +55,12 @@ func Example() {
 		Sink:     &Printer{done: cancel},
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	if err := w.Run(ctx); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	// Output: home up 200
 }

@@ -37,14 +37,14 @@ func (l *leaser) setClock(ahead time.Duration) {
 	l.ahead = ahead
 }
 
-func (l *leaser) state() (error, time.Duration) {
+func (l *leaser) state() (ahead time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.err, l.ahead
+	return l.ahead, l.err
 }
 
 func (l *leaser) Acquire(ctx context.Context, owner string, ttl time.Duration, names ...string) ([]vedette.Lease, error) {
-	err, ahead := l.state()
+	ahead, err := l.state()
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +57,14 @@ func (l *leaser) Acquire(ctx context.Context, owner string, ttl time.Duration, n
 }
 
 func (l *leaser) Release(ctx context.Context, leases ...vedette.Lease) error {
-	if err, _ := l.state(); err != nil {
+	if _, err := l.state(); err != nil {
 		return err
 	}
 	return l.Leaser.Release(ctx, leases...)
 }
 
 func (l *leaser) List(ctx context.Context, prefix string) ([]vedette.Lease, error) {
-	if err, _ := l.state(); err != nil {
+	if _, err := l.state(); err != nil {
 		return nil, err
 	}
 	return l.Leaser.List(ctx, prefix)
@@ -341,7 +341,7 @@ func TestStoreClockIsLearntAndItsJumpGivesNewTokens(t *testing.T) {
 		l.setClock(time.Hour)
 		k, _ := run(t, l, "a")
 		time.Sleep(time.Second)
-		off := func() time.Duration { return k.Now().Sub(time.Now()) }
+		off := func() time.Duration { return time.Until(k.Now()) }
 		first := off()
 		if got := first - time.Hour; got.Abs() > 50*time.Millisecond {
 			t.Errorf("off by %v, want the time of one answer at most", got)

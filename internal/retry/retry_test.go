@@ -15,8 +15,8 @@ func TestWaitsDoubleWithJitterUpToMax(t *testing.T) {
 	spread := map[time.Duration]bool{}
 	for range 50 {
 		b.Reset()
-		for _, full := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
-			full *= time.Millisecond
+		for _, millis := range []int{100, 200, 400, 800, 1000, 1000} {
+			full := time.Duration(millis) * time.Millisecond
 			got := b.Next()
 			spread[got] = true
 			if got < full/2 || got > full {
