@@ -52,8 +52,9 @@ func (w *Watch) reconcile() (gained []vedette.MonitorID) {
 }
 
 // firstDue is when to look first at a site that was taken over: at its next beat, or, if a beat
-// of it passed while the process was starting, sooner. Those are spread over what is left of
-// their interval in the order of their beats, so that making up for them is no burst.
+// of it passed while the process was starting, sooner. Those are spread over half of what is left
+// of their interval in the order of their beats, so that making up for them is no burst, and that
+// a look which takes a while has ended when its site is due on its beat.
 func (w *Watch) firstDue(s *site, now time.Time) time.Time {
 	next := s.next(now)
 	if w.begun || w.c.Since.IsZero() {
@@ -66,7 +67,7 @@ func (w *Watch) firstDue(s *site, now time.Time) time.Time {
 	}
 	s.recheck = true // it is off the beat
 	share := float64(missed) / float64(starting)
-	return now.Add(time.Duration(share * float64(s.every-starting)))
+	return now.Add(time.Duration(share / 2 * float64(s.every-starting)))
 }
 
 // drop forgets what held under a lease only, and the check too if others make it now.
