@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -134,7 +135,7 @@ func (v *victim) read(out io.Reader) {
 func (v *victim) kept() []app.ResultLine {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.acked[:len(v.acked):len(v.acked)]
+	return slices.Clip(v.acked)
 }
 
 // eventually waits until something is so, looking often, and fails after a time.
