@@ -18,12 +18,12 @@ var mayImport = map[string]string{
 
 	// leaves
 	"when": "", "sketch": "", "egress": "", "rule": "when",
-	"internal/batch": "", "internal/due": "", "internal/pool": "", "internal/retry": "",
+	"internal/batch": "", "internal/expand": "", "internal/due": "", "internal/pool": "", "internal/retry": "",
 	"internal/hold": ".",
 
 	// engine
 	"verdict": ". when",
-	"check":   ". rule egress when",
+	"check":   ". rule egress when internal/expand",
 	"watch":   ". verdict when internal/batch internal/due internal/hold internal/pool internal/retry",
 	"record":  ". verdict sketch when internal/hold internal/retry",
 
@@ -31,7 +31,7 @@ var mayImport = map[string]string{
 	"memory": ".", "sqlite": ".",
 
 	// edges
-	"metrics": ".", "manifest": ". check rule when", "demo": ". when",
+	"metrics": ".", "manifest": ". check rule when internal/expand", "demo": ". when",
 
 	"app": "*", "cmd/vedette": "*", "storetest": ".",
 }

@@ -10,12 +10,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/vedettehq/vedette/internal/expand"
 )
 
 // A Secret says where a value comes from, and never prints it. The zero Secret is no value.
 type Secret struct {
-	// Text is the value. It may hold ${NAME} and ${NAME:-default}, which are looked up when the
-	// value is used; $$ is one dollar sign.
+	// Text is the value. It may hold ${NAME}, ${NAME:-default} and ${NAME:?message}, which are
+	// looked up when the value is used; $$ is one dollar sign.
 	Text string
 	// File names the file that holds the value, read again when it changes. A newline at its
 	// end does not belong to the value.
@@ -126,53 +128,9 @@ func (v *secrets) value(s Secret) (string, error) {
 	if !strings.Contains(s.Text, "$") {
 		return s.Text, nil
 	}
-	return expandEnv(s.Text, v.env)
-}
-
-// expandEnv replaces ${NAME}, ${NAME:-default} and $$ in text. A default stands for a name
-// that is unset or empty, as in a shell; a name without either is an error.
-func expandEnv(text string, env func(string) (string, bool)) (string, error) {
-	var out strings.Builder
-	for {
-		before, after, found := strings.Cut(text, "$")
-		out.WriteString(before)
-		switch {
-		case !found:
-			return out.String(), nil
-		case strings.HasPrefix(after, "$"):
-			out.WriteByte('$')
-			text = after[1:]
-			continue
-		case !strings.HasPrefix(after, "{"):
-			out.WriteByte('$')
-			text = after
-			continue
-		}
-		inner, rest, closed := strings.Cut(after[1:], "}")
-		if !closed {
-			return "", errors.New("${ without }")
-		}
-		value, err := lookupEnv(inner, env)
-		if err != nil {
-			return "", err
-		}
-		out.WriteString(value)
-		text = rest
+	text, err := expand.Text(s.Text, v.env)
+	if _, malformed := errors.AsType[*expand.FormError](err); malformed {
+		err = errors.New(expand.NoForm) // without the text
 	}
-}
-
-func lookupEnv(inner string, env func(string) (string, bool)) (string, error) {
-	name, fallback, hasFallback := strings.Cut(inner, ":-")
-	var value string
-	var set bool
-	if env != nil {
-		value, set = env(name)
-	}
-	switch {
-	case set && (value != "" || !hasFallback):
-		return value, nil
-	case hasFallback:
-		return fallback, nil
-	}
-	return "", fmt.Errorf("environment variable %s is not set", name)
+	return text, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/check"
+	"github.com/vedettehq/vedette/internal/expand"
 	"github.com/vedettehq/vedette/when"
 )
 
@@ -127,7 +128,7 @@ func (d *decoder) text(n *node, path string) (string, bool) {
 	if !strings.Contains(n.text, "$") {
 		return n.text, true
 	}
-	text, err := expand(n.text, d.env)
+	text, err := expand.Text(n.text, d.env)
 	if err != nil {
 		d.add(n.at, path, err.Error(), "")
 	}
@@ -229,11 +230,11 @@ func (d *decoder) choice(n *node, v reflect.Value, path string, of seq) {
 // its variables to be there now.
 func (d *decoder) secret(n *node, to *check.Secret, path string) {
 	if n.kind == scalar {
-		_, err := expand(n.text, d.env)
-		if _, ok := errors.AsType[*formError](err); ok {
-			err = errors.New(noForm) // without the text
+		_, err := expand.Text(n.text, d.env)
+		if _, ok := errors.AsType[*expand.FormError](err); ok {
+			err = errors.New(expand.NoForm) // without the text
 		}
-		d.keep(n, path, err, func() { *to = check.Secret{Text: withoutMessages(n.text)} })
+		d.keep(n, path, err, func() { *to = check.Secret{Text: n.text} })
 		return
 	}
 	var from struct {

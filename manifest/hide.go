@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/vedettehq/vedette/internal/expand"
 )
 
 // What is wrong is told with the line it is in, and the line may hold a secret: hide makes such
@@ -35,7 +37,7 @@ func isSecret(key string) bool {
 // isReference reports whether a text only says where a value comes from.
 func isReference(text string) bool {
 	name, ok := strings.CutPrefix(text, "${")
-	return ok && strings.HasSuffix(name, "}") && isName(strings.TrimSuffix(name, "}"))
+	return ok && strings.HasSuffix(name, "}") && expand.IsName(strings.TrimSuffix(name, "}"))
 }
 
 // hide makes stars of the secrets in the files under top, a character each, so that columns

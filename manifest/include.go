@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/vedettehq/vedette/internal/expand"
 )
 
 // maxSize bounds a file.
@@ -62,7 +64,7 @@ func patterns(n *node) (of []*node) {
 
 // matches returns the files that a pattern in the file called name stands for.
 func (in *includer) matches(name string, pattern *node) []string {
-	glob, err := expand(pattern.text, in.env)
+	glob, err := expand.Text(pattern.text, in.env)
 	if err != nil {
 		return nil // the decoder says why
 	}

@@ -7,29 +7,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestEscapedTextIsExpandedToItself(t *testing.T) {
-	text := rapid.StringMatching(`([$]{0,3}[{}a:?-]{0,3}){0,5}`)
-	rapid.Check(t, func(t *rapid.T) {
-		want := text.Draw(t, "text")
-		got, err := expand(escape(want), nil)
-		if err != nil || got != want {
-			t.Fatalf("%q is written %q and read as %q, %v", want, escape(want), got, err)
-		}
-	})
-}
-
-func TestMessagesAreTakenOutOfSecrets(t *testing.T) {
-	for text, want := range map[string]string{
-		"a ${B:?not there} c ${D}": "a ${B} c ${D}",
-		"${B:-x}$${C:?d}":          "${B:-x}$${C:?d}",
-		"plain $":                  "plain $",
-	} {
-		if got := withoutMessages(text); got != want {
-			t.Errorf("%q is %q, want %q", text, got, want)
-		}
-	}
-}
-
 func TestOnlyNearWordsAreMeant(t *testing.T) {
 	words := slices.Values([]string{"interval", "timeout", "ip", "pattern", "not_pattern", "tls"})
 	for word, want := range map[string]string{

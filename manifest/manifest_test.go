@@ -258,7 +258,7 @@ monitors:
 	}
 	want := `{"status":["2xx"],"contains":["x: [y, *z","${NAME}","a$b","."],` +
 		`"json":{"$.f":1.5,"$.k":4,"$.l":[1,"a"],"$.m":"5","$.n":"4","$.o":{"a":null},"$.t":true},` +
-		`"request":{"body":"$${x} ${TOKEN}","bearer":"${TOKEN}"}}`
+		`"request":{"body":"$${x} ${TOKEN}","bearer":"${TOKEN:?no token}"}}`
 	if diff := cmp.Diff(want, string(m.Probe)); diff != "" {
 		t.Error(diff)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/check"
+	"github.com/vedettehq/vedette/internal/expand"
 	"github.com/vedettehq/vedette/when"
 )
 
@@ -221,7 +222,7 @@ func (d *decoder) peek(n *node) (string, bool) {
 	if n == nil || n.kind != scalar {
 		return "", false
 	}
-	text, err := expand(n.text, d.env)
+	text, err := expand.Text(n.text, d.env)
 	return text, err == nil
 }
 

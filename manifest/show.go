@@ -15,6 +15,7 @@ import (
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/check"
+	"github.com/vedettehq/vedette/internal/expand"
 	"github.com/vedettehq/vedette/when"
 )
 
@@ -242,7 +243,7 @@ func (s *shower) inline(v reflect.Value) {
 		}
 		s.inline(v.Elem())
 	case reflect.String:
-		s.WriteString(quote(escape(v.String())))
+		s.WriteString(quote(expand.Escape(v.String())))
 	default:
 		fmt.Fprint(s, v.Interface())
 	}
@@ -275,7 +276,7 @@ func (s *shower) list(v reflect.Value) {
 // expression.
 func (s *shower) flow(v reflect.Value) {
 	if e, ok := reflect.TypeAssert[check.Expectation](v); ok && e.Say == "" {
-		s.WriteString(quote(escape(e.That)))
+		s.WriteString(quote(expand.Escape(e.That)))
 		return
 	}
 	s.WriteByte('{')
@@ -298,7 +299,7 @@ func (s *shower) flow(v reflect.Value) {
 // secretText shows where a secret comes from, and not what it is.
 func secretText(x check.Secret) string {
 	if x.File != "" {
-		return "{file: " + quote(escape(x.File)) + "}"
+		return "{file: " + quote(expand.Escape(x.File)) + "}"
 	}
 	if isReference(x.Text) {
 		return quote(x.Text)

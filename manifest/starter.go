@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/vedettehq/vedette/internal/expand"
 )
 
 // Header is the first line of files that are written for people: it tells editors the schema.
@@ -65,7 +67,7 @@ func Init(urls []string) []byte {
 	b.WriteString(starterHead)
 	taken := map[string]bool{}
 	for i, u := range urls {
-		fmt.Fprintf(&b, "  - name: %s\n    url: %s\n", quote(escape(siteName(u, taken))), quote(escape(u)))
+		fmt.Fprintf(&b, "  - name: %s\n    url: %s\n", quote(expand.Escape(siteName(u, taken))), quote(expand.Escape(u)))
 		if i == 0 {
 			b.WriteString(starterKeys)
 		}

@@ -1,14 +1,17 @@
-package manifest
+// Package expand replaces variables of the environment in text, as a shell does. Package manifest
+// expands the values of a file when it is read, package check secrets when they are used.
+package expand
 
 import (
 	"fmt"
 	"strings"
 )
 
-// expand replaces ${NAME}, ${NAME:-default}, ${NAME:?message} and $$ in text. As in a shell, a
+// Text replaces ${NAME}, ${NAME:-default}, ${NAME:?message} and $$ in text. As in a shell, a
 // default or a message is for a name that is unset or empty. A dollar sign before anything
-// else stands for itself.
-func expand(text string, env func(string) (string, bool)) (string, error) {
+// else stands for itself. It reports a [FormError] for braces that hold none of these. A nil env
+// knows no variable.
+func Text(text string, env func(string) (string, bool)) (string, error) {
 	var out strings.Builder
 	for {
 		before, after, found := strings.Cut(text, "$")
@@ -27,7 +30,7 @@ func expand(text string, env func(string) (string, bool)) (string, error) {
 		}
 		inner, rest, closed := strings.Cut(after[1:], "}")
 		if !closed {
-			return "", &formError{"${ without a } (for a plain ${ write $${)"}
+			return "", &FormError{"${ without a } (for a plain ${ write $${)"}
 		}
 		value, err := variable(inner, env)
 		if err != nil {
@@ -38,22 +41,23 @@ func expand(text string, env func(string) (string, bool)) (string, error) {
 	}
 }
 
-// A formError says what is wrong with the inside of ${}, and quotes it.
-type formError struct{ text string }
+// A FormError says what is wrong with the inside of ${}, and quotes it: do not show it where the
+// text is a secret.
+type FormError struct{ text string }
 
-func (e *formError) Error() string { return e.text }
+func (e *FormError) Error() string { return e.text }
 
-// noForm is a formError that quotes nothing.
-const noForm = "${ begins neither ${NAME}, ${NAME:-default} nor ${NAME:?message} (for a plain ${ write $${)"
+// NoForm says the same as a [FormError] and quotes nothing.
+const NoForm = "${ begins neither ${NAME}, ${NAME:-default} nor ${NAME:?message} (for a plain ${ write $${)"
 
 // variable returns what the inside of ${} stands for.
 func variable(inner string, env func(string) (string, bool)) (string, error) {
 	name, rest, _ := strings.Cut(inner, ":")
-	if !isName(name) {
-		return "", &formError{fmt.Sprintf("${%s}: %q is no name of a variable (for a plain ${ write $${)", inner, name)}
+	if !IsName(name) {
+		return "", &FormError{fmt.Sprintf("${%s}: %q is no name of a variable (for a plain ${ write $${)", inner, name)}
 	}
 	if rest != "" && rest[0] != '-' && rest[0] != '?' || rest == "" && len(inner) > len(name) {
-		return "", &formError{fmt.Sprintf("${%s}: want ${%s}, ${%s:-default} or ${%s:?message}", inner, name, name, name)}
+		return "", &FormError{fmt.Sprintf("${%s}: want ${%s}, ${%s:-default} or ${%s:?message}", inner, name, name, name)}
 	}
 	var value string
 	var set bool
@@ -71,7 +75,8 @@ func variable(inner string, env func(string) (string, bool)) (string, error) {
 	return rest[1:], nil
 }
 
-func isName(s string) bool {
+// IsName reports whether s can name a variable.
+func IsName(s string) bool {
 	for i, c := range s {
 		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		if !letter && (i == 0 || c < '0' || c > '9') {
@@ -81,8 +86,8 @@ func isName(s string) bool {
 	return s != ""
 }
 
-// escape writes text so that expand gives it back.
-func escape(text string) string {
+// Escape writes text so that [Text] gives it back.
+func Escape(text string) string {
 	var out strings.Builder
 	for i := range len(text) {
 		out.WriteByte(text[i])
@@ -91,24 +96,4 @@ func escape(text string) string {
 		}
 	}
 	return out.String()
-}
-
-// withoutMessages turns ${NAME:?message} into ${NAME}, which is all that the user of a secret
-// needs once the variable was found to be there.
-func withoutMessages(text string) string {
-	var out strings.Builder
-	for {
-		before, after, found := strings.Cut(text, "${")
-		out.WriteString(before)
-		if !found {
-			return out.String()
-		}
-		inner, rest, _ := strings.Cut(after, "}")
-		name, message, _ := strings.Cut(inner, ":")
-		if strings.HasPrefix(message, "?") && !strings.HasSuffix(before, "$") {
-			inner = name
-		}
-		out.WriteString("${" + inner + "}")
-		text = rest
-	}
 }
