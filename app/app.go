@@ -85,10 +85,13 @@ type App struct {
 	definitions sync.Mutex // one change of the registry at a time
 }
 
+// loading is how long a process takes, at most, to be loaded and come to New.
+const loading = 100 * time.Millisecond
+
 // New reads the file, if there is one, and opens the store. The errors of a file are
 // [manifest.Errors]. Call [App.Run], which closes the store at its end, or [App.Close].
 func New(cfg Config) (*App, error) {
-	began := time.Now()
+	began := time.Now().Add(-loading)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Grace = cmp.Or(cfg.Grace, 10*time.Second)
 	cfg.Version = cmp.Or(cfg.Version, "dev")
