@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,10 +23,13 @@ func TestPausedProcessGoesOnUnderNewLeases(t *testing.T) {
 	pass(2 * every)
 	logged := len(v.log.String())
 	v.signal(t, syscall.SIGSTOP)
+	v.eventually(t, 10*time.Second, "it to stand still", func() bool {
+		return strings.Contains(fileText(t, fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid)), "State:\tT")
+	})
 	stopped := time.Now()
 	pass(paused)
+	resumed := time.Now() // before the signal: looks begin while this test waits for a CPU
 	v.signal(t, syscall.SIGCONT)
-	resumed := time.Now()
 	v.eventually(t, 10*time.Second, "new looks", func() bool {
 		all := v.kept()
 		return all[len(all)-1].StartedAt.After(resumed.Add(2 * every))
