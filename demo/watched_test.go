@@ -24,6 +24,7 @@ func lookAtAll(t *testing.T, age time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(web.Wait) // it takes the file of its authority away
 	checker, err := check.New(check.Config{})
 	if err != nil {
 		t.Fatal(err)
