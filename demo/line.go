@@ -93,6 +93,8 @@ func (l *line) safe(text string) []rune {
 		switch {
 		case unicode.IsControl(r):
 			runes[i] = ' '
+		case l.ascii && r == '→':
+			runes[i] = '>'
 		case r < unicode.MaxASCII, !l.ascii && oneCell(r):
 		default:
 			runes[i] = '?'
@@ -104,7 +106,7 @@ func (l *line) safe(text string) []rune {
 // oneCell knows the letters of Europe, some punctuation, and the marks that we draw with.
 func oneCell(r rune) bool {
 	switch {
-	case r >= 0x2010 && r <= 0x2027, r >= 0x2500 && r <= 0x259f, r == '‖':
+	case r >= 0x2010 && r <= 0x2027, r >= 0x2500 && r <= 0x259f, r == '‖', r == '→':
 		return true
 	}
 	return r >= 0xa0 && r < 0x530 && r != 0xad && !unicode.Is(unicode.M, r)

@@ -121,7 +121,7 @@ func (s Screen) row(r Row) string {
 	l.gap()
 	failure := r.Failure
 	if r.Muted != "" {
-		failure = "muted: " + r.Muted + " is down"
+		failure = "hidden by " + r.Muted + ", which is down"
 	}
 	l.squeezed(failure)
 	return l.String()

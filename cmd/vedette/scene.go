@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +18,7 @@ import (
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/app"
 	"github.com/vedettehq/vedette/demo"
+	"github.com/vedettehq/vedette/manifest"
 )
 
 // A scene is what the demo has seen so far: results as the watcher acknowledged them, and
@@ -31,8 +34,10 @@ type scene struct {
 	recent []sample // looks of the last seconds
 	missed int64
 	cpu    gauge
+	broken bool // the watcher refuses the configuration as it is now
 	note   string
 	died   time.Time
+	back   time.Duration // from died to the first look after it, 0 until then
 	news   []event
 }
 
@@ -102,6 +107,9 @@ func (s *scene) kept(r app.ResultLine) {
 	one.past = one.past[max(len(one.past)-100, 0):]
 	if r.FailureKind != vedette.KindStale {
 		s.recent = append(s.recent, sample{r.StartedAt, r.StartedAt.Sub(r.DueAt)})
+		if s.back == 0 && !s.died.IsZero() {
+			s.back = max(r.StartedAt.Sub(s.died), 0)
+		}
 	}
 	if r.FailureKind != "" {
 		one.kinds[r.FailureKind] = true
@@ -210,16 +218,16 @@ func (s *scene) measure(ctx context.Context, listen string) {
 		return
 	}
 	defer resp.Body.Close() //nolint:errcheck // read or given up
-	missed, cpu := readMetrics(resp.Body)
-	s.missed = int64(missed)
+	missed, cpu, broken := readMetrics(resp.Body)
+	s.missed, s.broken = int64(missed), broken
 	if cpu >= s.cpu.value && !s.cpu.at.IsZero() {
 		s.cpu.rate = (cpu - s.cpu.value) / now.Sub(s.cpu.at).Seconds()
 	}
 	s.cpu.at, s.cpu.value = now, cpu
 }
 
-// readMetrics sums up two metrics of the text format.
-func readMetrics(r io.Reader) (missed, cpu float64) {
+// readMetrics sums up three metrics of the text format.
+func readMetrics(r io.Reader) (missed, cpu float64, broken bool) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), " ")
@@ -230,9 +238,11 @@ func readMetrics(r io.Reader) (missed, cpu float64) {
 			missed += v
 		case name == "process_cpu_seconds_total":
 			cpu = v
+		case name == "vedette_config_last_reload_successful":
+			broken = v == 0
 		}
 	}
-	return missed, cpu
+	return missed, cpu, broken
 }
 
 // events returns what has happened since it was called last.
@@ -247,7 +257,7 @@ func (s *scene) events() []event {
 func (s *scene) killed(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.died = at
+	s.died, s.back = at, 0
 }
 
 func (s *scene) say(note string) {
@@ -276,7 +286,24 @@ func (s *scene) view(config string) demo.View {
 		v.Rows = append(v.Rows, row(name, byName[name]))
 	}
 	v.Footer = s.footer()
+	if s.broken {
+		v.Footer.Note = cmp.Or(firstMistake(config), v.Footer.Note)
+	}
 	return v
+}
+
+// firstMistake says what is wrong with the configuration, "" if nothing is.
+func firstMistake(config string) string {
+	_, err := load(config)
+	var mistakes manifest.Errors
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &mistakes) && len(mistakes) > 0:
+		m := mistakes[0]
+		return strings.TrimSuffix(fmt.Sprintf("refused: line %d: %s: %s", m.Line, m.Text, m.Fix), ": ")
+	}
+	return "refused: " + err.Error()
 }
 
 func row(name string, one *site) demo.Row {
@@ -331,19 +358,13 @@ func (s *scene) footer() demo.Footer {
 
 // afterKill says how the watcher came back.
 func (s *scene) afterKill() string {
-	var back time.Duration
-	for _, x := range s.recent {
-		if d := x.at.Sub(s.died); d > 0 && (back == 0 || d < back) {
-			back = d
-		}
-	}
-	if back == 0 {
+	if s.back == 0 {
 		return "killed with -9, starting again"
 	}
 	if len(s.acked) > s.stored {
 		return "back; looking up what was acknowledged"
 	}
-	return fmt.Sprintf("back %s after kill -9: all %d acknowledged are stored", back.Round(10*time.Millisecond), s.stored)
+	return fmt.Sprintf("back %s after kill -9: all %d acknowledged are stored", s.back.Round(10*time.Millisecond), s.stored)
 }
 
 func (s *scene) lastWords() string {
