@@ -11,41 +11,49 @@ import (
 )
 
 const (
-	settleTime = 2 * time.Minute       // how long after an hour's end its rollup is made
-	slotPiece  = 100                   // slots rolled up in one transaction
-	breath     = 20 * time.Millisecond // between pieces of work, in which results are written
+	settleTime = 2 * time.Minute // how long after an hour's end its rollup is made
+	slotPiece  = 25              // slots rolled up in one transaction
+	// share is how much of the time keeping may take while there is more to do, so that the hour
+	// of many monitors makes no look late: one part in so many.
+	share  = 4
+	breath = 20 * time.Millisecond // the least between two pieces, in which results are written
 )
 
-// keep rolls up the hours that ended and then drops what is too old, in pieces, as long as this
-// record leads.
+// keep rolls up the hours that ended and then drops what is too old, as long as this record
+// leads.
 func (r *Record) keep(ctx context.Context, leads func() bool) error {
-	for more := true; more && ctx.Err() == nil && leads(); {
+	err := inPieces(ctx, leads, func() (bool, error) {
 		n, err := r.rollUp(ctx, time.Now().Add(-settleTime))
+		return n == slotPiece, err
+	})
+	if err != nil {
+		return err
+	}
+	return inPieces(ctx, leads, func() (bool, error) {
+		more, err := r.cfg.Keeper.Prune(ctx, time.Now(), *r.retention.Load())
 		if err != nil {
+			err = fmt.Errorf("prune: %w", err)
+		}
+		return more, err
+	})
+}
+
+// inPieces does work piece by piece, with a rest between that is as long as it takes to hold
+// to share, until there is no more of it.
+func inPieces(ctx context.Context, leads func() bool, piece func() (more bool, err error)) error {
+	for leads() {
+		began := time.Now()
+		more, err := piece()
+		if err != nil || !more {
 			return err
 		}
-		if more = n == slotPiece; more {
-			rest(ctx, breath)
-		}
-	}
-	for more := true; more && ctx.Err() == nil && leads(); {
-		var err error
-		if more, err = r.cfg.Keeper.Prune(ctx, time.Now(), *r.retention.Load()); err != nil {
-			return fmt.Errorf("prune: %w", err)
-		}
-		if more {
-			rest(ctx, breath)
+		select {
+		case <-time.After(max(breath, (share-1)*time.Since(began))):
+		case <-ctx.Done():
+			return nil
 		}
 	}
 	return nil
-}
-
-// rest waits for d, or until ctx ends.
-func rest(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 // rollUp sums up some of the hours that ended by before, and the days that they lie in.
