@@ -157,6 +157,7 @@ func TestOneOwnerAtATime(t *testing.T) {
 			}
 			for range 50 {
 				time.Sleep(100 * time.Millisecond)
+				synctest.Wait() // a lease that moves meanwhile is seen with the one and then with the other
 				for _, name := range shards(64) {
 					owners := 0
 					for _, k := range all {
