@@ -46,7 +46,7 @@ func (w *Watch) dispatch() time.Duration {
 	defer w.mu.Unlock()
 	w.armed = time.Time{}
 	w.tellLate()
-	now := w.keeper.Now()
+	began, now := time.Now(), w.keeper.Now()
 	for {
 		sh, at, ok := w.first.Peek()
 		if !ok {
@@ -56,7 +56,7 @@ func (w *Watch) dispatch() time.Duration {
 			if w.grow() {
 				wait = min(wait, time.Second)
 			}
-			w.armed, w.awake = at, time.Now().Add(wait)
+			w.armed, w.awake = at, began.Add(wait) // it may be stopped right here, too
 			return wait
 		}
 		w.turn(sh, now)

@@ -267,3 +267,37 @@ func TestSkippedBeatsAreCounted(t *testing.T) {
 		}
 	})
 }
+
+// A stopping meter is where the process is stopped, in the middle of the loop's work.
+type stopping struct{ *meter }
+
+func (s stopping) Missed(why string, n int) {
+	s.meter.Missed(why, n)
+	time.Sleep(12 * time.Second)
+}
+
+// TestStopAmidDispatchIsTold is a process that is stopped while the loop works, not while it
+// sleeps.
+func TestStopAmidDispatchIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rigged(t, memory.New(), allUp, func(c *Config) { c.Meter = stopping{&meter{}} })
+		if err := r.open(); err != nil {
+			t.Fatal(err)
+		}
+		sh := &shard{name: r.names[0]}
+		s := &site{}
+		s.set(&vedette.Monitor{ID: "a", Interval: time.Minute})
+		r.plan(sh, s, s.next(time.Now().Add(-2*time.Minute)))
+		time.Sleep(r.dispatch())
+		if n := r.log.count("did not run in time"); n != 0 {
+			t.Fatalf("told %d times before", n)
+		}
+		r.dispatch()
+		if n := r.log.count("did not run in time"); n != 1 {
+			t.Errorf("told %d times, want once", n)
+		}
+		if err := r.pool.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
