@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -174,5 +175,13 @@ monitors:
 	}
 	if f.Connectivity.Targets[0] != "https://u:hunter2@a/" || f.Monitors[0].URL != "https://user:hunter2@a@h:81/x?y=b@c" {
 		t.Errorf("showing changed %v, %s", f.Connectivity.Targets, f.Monitors[0].URL)
+	}
+}
+
+func TestAWordThatCannotBeReadIsWrongOnce(t *testing.T) {
+	_, err := tried(t, "monitors: [{name: a, url: \"http://x/\", fails_with: [refusd]}]\n")
+	var all manifest.Errors
+	if !errors.As(err, &all) || len(all) != 1 {
+		t.Errorf("%v", err)
 	}
 }

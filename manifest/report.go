@@ -18,7 +18,6 @@ type Error struct {
 	Fix  string // what would be right; may be empty
 	// Warning marks what is allowed but is probably not meant.
 	Warning bool
-	// Source is the line as it stands in the file.
 	// Source is the line as it stands in the file, with stars for what is secret.
 	Source string
 }
@@ -100,6 +99,8 @@ type report struct {
 	found []found
 	seen  map[found]int // with the index in found
 	wrong map[pos]bool  // where there are mistakes, which warnings would only repeat
+	// unread is where values could not be read: the checker sees nothing there, and is not to judge it.
+	unread map[pos]bool
 	// dropped are the keys that are there twice.
 	dropped map[*node][]entry
 }

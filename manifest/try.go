@@ -3,6 +3,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ func (f *File) try(c vedette.Checker) {
 		})
 	}
 	wg.Wait()
+	f.report.unread = maps.Clone(f.report.wrong)
 	for i, err := range found {
 		if err != nil {
 			f.report.checker(err, f.layers[i], f.Monitors[i].Name)
@@ -61,6 +63,9 @@ func (r *report) checker(err error, l layered, name string) {
 		at := l.at(m.Path)
 		if n != nil {
 			at = n.at
+			if n.kind == scalar && r.unread[at] {
+				continue // the checker was given nothing instead
+			}
 		}
 		if whole && m.Offset > 0 && n.kind == scalar {
 			at = r.inside(n, m.Offset)
