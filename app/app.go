@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,7 +126,7 @@ func New(cfg Config) (*App, error) {
 func checkRoles(roles []string) error {
 	for _, r := range roles {
 		if !slices.Contains(Roles(), r) {
-			return fmt.Errorf("%w %q: want some of %v", ErrRole, r, Roles())
+			return fmt.Errorf("%w %q: want some of %s", ErrRole, r, strings.Join(Roles(), ", "))
 		}
 	}
 	if slices.Contains(roles, "watch") && !slices.Contains(roles, "record") {

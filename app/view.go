@@ -15,6 +15,9 @@ import (
 	"github.com/vedettehq/vedette/sketch"
 )
 
+// errEnough ends the reading of pages before the last.
+var errEnough = errors.New("enough")
+
 // A View reads a store for people. Make it with [OpenView].
 type View struct{ store *store }
 
@@ -46,7 +49,10 @@ func (f Filter) takes(m vedette.Monitor) bool {
 	return named && (f.Group == "" || f.Group == m.Group)
 }
 
-// Unknown returns an error that names those of f.Names that no monitor has.
+// restricts reports whether f leaves out monitors by what they are.
+func (f Filter) restricts() bool { return len(f.Names) > 0 || f.Group != "" }
+
+// unknown returns an error that names those of f.Names that no monitor has, or the group that has none.
 func (f Filter) unknown(found []vedette.Monitor) error {
 	var missing []string
 	for _, n := range f.Names {
@@ -56,6 +62,9 @@ func (f Filter) unknown(found []vedette.Monitor) error {
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("monitor %q: %w", strings.Join(missing, ", "), vedette.ErrNotFound)
+	}
+	if f.Group != "" && len(found) == 0 {
+		return fmt.Errorf("group %q: %w", f.Group, vedette.ErrNotFound)
 	}
 	return nil
 }
@@ -248,18 +257,31 @@ func (v *View) Results(ctx context.Context, filter Filter, s vedette.Span, f fun
 	for _, m := range monitors {
 		urls[m.ID] = m.URL
 	}
+	left := s.N
 	show := func(r vedette.Result) error {
 		url, chosen := urls[r.Monitor]
-		if !chosen && (len(filter.Names) > 0 || filter.Group != "") {
+		if !chosen && filter.restricts() {
 			return nil
 		}
-		return f(NewResultLine(r, url))
+		if err := f(NewResultLine(r, url)); err != nil {
+			return err
+		}
+		if left--; left == 0 {
+			return errEnough
+		}
+		return nil
 	}
 	var id vedette.MonitorID
-	if len(filter.Names) == 1 && len(monitors) == 1 {
+	switch {
+	case len(filter.Names) == 1 && len(monitors) == 1:
 		id = monitors[0].ID
+	case filter.restricts():
+		s.N = 0 // the first s.N may all be others
 	}
-	return v.page(ctx, id, s, show)
+	if err := v.page(ctx, id, s, show); !errors.Is(err, errEnough) {
+		return err
+	}
+	return nil
 }
 
 // page reads history page by page.
@@ -312,21 +334,34 @@ func (v *View) Incidents(ctx context.Context, filter Filter, openOnly bool, n in
 	if len(filter.Names) == 1 && len(monitors) == 1 {
 		id = monitors[0].ID
 	}
-	all, err := v.store.reader.Incidents(ctx, id, vedette.Span{N: n, Newest: true})
-	if err != nil {
-		return nil, fmt.Errorf("read incidents: %w", err)
+	chosen := make(map[vedette.MonitorID]bool, len(monitors))
+	for _, m := range monitors {
+		chosen[m.ID] = true
 	}
-	restricted := len(filter.Names) > 0 || filter.Group != ""
 	var lines []IncidentLine
-	for _, in := range all {
-		chosen := slices.ContainsFunc(monitors, func(m vedette.Monitor) bool { return m.ID == in.Monitor })
-		if restricted && !chosen || openOnly && !in.Closed.IsZero() {
-			continue
+	span := vedette.Span{N: incidentPage, Newest: true}
+	for {
+		page, err := v.store.reader.Incidents(ctx, id, span)
+		if err != nil {
+			return nil, fmt.Errorf("read incidents: %w", err)
 		}
-		lines = append(lines, incidentLine(in))
+		for _, in := range page {
+			if filter.restricts() && !chosen[in.Monitor] || openOnly && !in.Closed.IsZero() {
+				continue
+			}
+			if lines = append(lines, incidentLine(in)); len(lines) == n {
+				return lines, nil
+			}
+		}
+		if len(page) < span.N {
+			return lines, nil
+		}
+		span.After = page[len(page)-1].ID
 	}
-	return lines, nil
 }
+
+// incidentPage is how many incidents are read at once: a filter may pass few of them.
+const incidentPage = 1000
 
 func incidentLine(in vedette.Incident) IncidentLine {
 	end := in.Closed

@@ -114,7 +114,10 @@ func choose(all []vedette.Monitor, names []string, group string) ([]vedette.Moni
 			return nil, fmt.Errorf("monitor %q: %w in the configuration", n, vedette.ErrNotFound)
 		}
 	}
-	if len(chosen) == 0 {
+	switch {
+	case len(all) == 0:
+		return nil, errors.New("the configuration has no monitors")
+	case len(chosen) == 0:
 		return nil, fmt.Errorf("no monitor of group %q: %w in the configuration", group, vedette.ErrNotFound)
 	}
 	return chosen, nil

@@ -22,6 +22,16 @@ func TestWrongUsageIsAnsweredWithWhatWouldBeRight(t *testing.T) {
 		want string
 	}{
 		{"foo", exitUsage, `unknown command "foo"`},
+		{"chekc http://x/", exitUsage, "did you mean check?"},
+		{"https://x/", exitUsage, "did you mean vedette check https://x/?"},
+		{"config shwo", exitUsage, "did you mean show?"},
+		{"completion bsh", exitUsage, "did you mean bash?"},
+		{"version 1", exitUsage, "takes no arguments"},
+		{"validate a b", exitUsage, "at most one"},
+		{"check --nagos http://127.0.0.1:1/", exitUsage, "did you mean --nagios?"},
+		{"results --limit abc", exitUsage, `--limit: "abc" is no whole number`},
+		{"incidents --limit -1", exitUsage, "0 for all"},
+		{"status --state dwon", exitUsage, "did you mean down?"},
 		{"up --bogus", exitUsage, "unknown flag: --bogus"},
 		{"check", exitUsage, "what to look at?"},
 		{"check example.com", exitUsage, "did you mean https://example.com?"},
@@ -163,10 +173,29 @@ monitors:
 	if n := len(objects(t, vedetteCmd(t, "results", "-c", config, "--monitor", "Good one", "--limit", "2", "-o", "json"))); n != 2 {
 		t.Errorf("%d results, want the 2 asked for", n)
 	}
+	if n := len(objects(t, vedetteCmd(t, "results", "-c", config, "--group", "shop", "--limit", "2", "-o", "json"))); n != 2 {
+		t.Errorf("%d results of a group, want the 2 asked for", n)
+	}
+	if got := vedetteCmd(t, "results", "-c", config, "--group", "shp"); got.code != exitFailed || !strings.Contains(got.err, `group "shp": not found`) {
+		t.Errorf("results of no group: exit %d: %s", got.code, got.err)
+	}
 	if in := objects(t, vedetteCmd(t, "incidents", "-c", config, "-o", "json")); len(in) != 1 || in[0]["monitor"] != "bad" || in[0]["closed_at"] != nil {
 		t.Errorf("incidents %v", in)
 	}
 	checkFormats(t, config)
+	p.kill(t)
+}
+
+// What `vedette up URL...` keeps is found in the same folder without a file, as it was made without one.
+func TestReadWithoutAFile(t *testing.T) {
+	dir := t.TempDir()
+	config := file(t, fmt.Sprintf("monitors: [{name: a, url: %q, interval: 200ms}]", serve(t, ok)))
+	p := startUp(t, "-c", config, "--store", "sqlite:"+filepath.Join(dir, "vedette.db"), "--listen", "none")
+	p.next(t, 10*time.Second)
+	t.Chdir(dir)
+	if n := len(objects(t, vedetteCmd(t, "results", "-o", "json"))); n == 0 {
+		t.Error("no results")
+	}
 	p.kill(t)
 }
 

@@ -52,7 +52,7 @@ func newValidate(s streams) *cobra.Command {
 	var config string
 	cmd := &cobra.Command{
 		Use: "validate [FILE]", Short: "Find all mistakes of a configuration",
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				config = args[0]
@@ -74,14 +74,14 @@ func newValidate(s streams) *cobra.Command {
 
 func newConfig(s streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Show the configuration as it is understood",
+		Use: "config", Short: "Show the configuration as it is understood", Args: noCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var config string
 	show := &cobra.Command{
 		Use: "show [NAME]", Short: "Print every value and where it comes from",
 		Long: "Prints the configuration, or one monitor of it by name or id, with defaults and groups applied:\neach value with the file and line that it comes from, secrets hidden.",
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne,
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := load(config)
 			if err != nil {
@@ -93,7 +93,7 @@ func newConfig(s streams) *cobra.Command {
 	configFlag(show, &config)
 	cmd.AddCommand(show, &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of the configuration, for editors",
-		Args: cobra.NoArgs,
+		Args: noArgs("config schema takes no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := s.out.Write(manifest.Schema())
 			return err
@@ -102,9 +102,16 @@ func newConfig(s streams) *cobra.Command {
 	return cmd
 }
 
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef("%s takes at most one argument, not %d", cmd.Name(), len(args))
+	}
+	return nil
+}
+
 func newVersion(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArgs("version takes no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(s.out, "vedette %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

@@ -42,7 +42,11 @@ func showLook(w io.Writer, l looked) {
 	if l.Code != 0 {
 		code = fmt.Sprintf("  %d", l.Code)
 	}
-	fmt.Fprintf(w, "%s  %s%s  %s\n", state, app.MaskURL(l.url), code, took(l.Phases.Total()))
+	name := ""
+	if l.name != l.url {
+		name = l.name + "  "
+	}
+	fmt.Fprintf(w, "%s  %s%s%s  %s\n", state, name, app.MaskURL(l.url), code, took(l.Phases.Total()))
 	if l.Failure != nil {
 		fmt.Fprintf(w, "  %s: %s\n", l.Failure.Kind, l.Failure.Message)
 	}

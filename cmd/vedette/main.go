@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/vedettehq/vedette/app"
 	"github.com/vedettehq/vedette/manifest"
+	"github.com/vedettehq/vedette/rule"
 )
 
 // The exit codes, documented in `vedette help`.
@@ -87,22 +90,57 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use: "vedette", Short: "Watch websites", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q", args[0])
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && strings.Contains(args[0], "://") {
+				return usagef("unknown command %q: did you mean vedette check %s?", args[0], args[0])
 			}
-			return nil
+			return noCommand(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{ofFlag(cmd, err)} })
 	root.AddCommand(
 		newUp(s), newCheck(s), newInit(s), newValidate(s), newConfig(s),
 		newStatus(s), newResults(s), newIncidents(s), newDemo(s), newVersion(s),
 	)
 	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args, cmd.RunE = noCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
+}
+
+// noCommand refuses the name of a command that there is not.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return usagef("unknown command %q: did you mean %s?", args[0], near[0])
+	}
+	return usagef("unknown command %q", args[0])
+}
+
+// ofFlag says what is wrong with a flag in the words of the other mistakes.
+func ofFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var value *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		if near := rule.DidYouMean("--"+unknown.GetSpecifiedName(), names); strings.HasPrefix(near, "did") {
+			return fmt.Errorf("%w: %s", err, near)
+		}
+	case errors.As(err, &value) && value.GetFlag().Value.Type() == "int":
+		return fmt.Errorf("--%s: %q is no whole number", value.GetFlag().Name, value.GetValue())
+	}
+	return err
 }

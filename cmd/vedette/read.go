@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/app"
+	"github.com/vedettehq/vedette/rule"
 )
 
 // A question is what the commands that read a store have in common.
@@ -35,11 +37,10 @@ func (q *question) ask(ctx context.Context, f func(*app.View) error) (err error)
 	}
 	url := q.store
 	if url == "" {
-		file, err := load(q.config)
-		if err != nil {
+		var err error
+		if url, err = storeOf(q.config); err != nil {
 			return err
 		}
-		url = file.Store
 	}
 	v, err := app.OpenView(ctx, url, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -53,6 +54,23 @@ func (q *question) ask(ctx context.Context, f func(*app.View) error) (err error)
 	return f(v)
 }
 
+// storeOf is the store that the configuration names. Where there is none at all it is the one
+// that `vedette up URL...` made here.
+func storeOf(config string) (string, error) {
+	path, err := find(config)
+	if err != nil {
+		if _, e := os.Stat("vedette.db"); config == "" && e == nil {
+			return "sqlite:vedette.db", nil
+		}
+		return "", err
+	}
+	file, err := load(path)
+	if err != nil {
+		return "", err
+	}
+	return file.Store, nil
+}
+
 func newStatus(s streams) *cobra.Command {
 	var q question
 	var state string
@@ -60,6 +78,9 @@ func newStatus(s streams) *cobra.Command {
 		Use: "status [NAME...]", Short: "Show how the monitors do",
 		Long: "Shows the verdict on each monitor, from the store that the configuration names.\nA process that watches may be running or not.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkState(state); err != nil {
+				return err
+			}
 			q.filter.Names, q.filter.State = args, vedette.State(state)
 			return q.ask(cmd.Context(), func(v *app.View) error {
 				lines, err := v.Status(cmd.Context(), q.filter)
@@ -119,15 +140,31 @@ func uptime(share *float64) string {
 	return fmt.Sprintf("%.2f%%", *share*100)
 }
 
+func states() []vedette.State {
+	return []vedette.State{vedette.Up, vedette.Degraded, vedette.Down, vedette.Unknown, vedette.Maintenance, vedette.Paused}
+}
+
+// checkState wants a state, or nothing.
+func checkState(s string) error {
+	if s == "" || slices.Contains(states(), vedette.State(s)) {
+		return nil
+	}
+	var names []string
+	for _, one := range states() {
+		names = append(names, string(one))
+	}
+	return usagef("--state %q: %s", s, rule.DidYouMean(s, names))
+}
+
 // summary counts the monitors by state.
 func summary(s streams, lines []app.MonitorStatus) {
-	count := make(map[vedette.State]int)
+	by := make(map[vedette.State]int)
 	for _, l := range lines {
-		count[l.State]++
+		by[l.State]++
 	}
-	parts := []string{fmt.Sprintf("%d monitors", len(lines))}
-	for _, state := range []vedette.State{vedette.Up, vedette.Degraded, vedette.Down, vedette.Unknown, vedette.Maintenance, vedette.Paused} {
-		if n := count[state]; n > 0 {
+	parts := []string{count(len(lines), "monitor")}
+	for _, state := range states() {
+		if n := by[state]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}
 	}
@@ -201,6 +238,9 @@ func newIncidents(s streams) *cobra.Command {
 		Long: "Shows incidents, newest first, from the store that the configuration names. One runs from\nthe first failure of the checks that confirmed it to the first success of those that ended it.",
 		Args: noArgs("incidents takes no names: use --monitor NAME"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 0 {
+				return usagef("--limit %d: want 0 for all, or more", limit)
+			}
 			return q.ask(cmd.Context(), func(v *app.View) error {
 				lines, err := v.Incidents(cmd.Context(), q.filter, open, limit)
 				if err != nil {
@@ -212,7 +252,7 @@ func newIncidents(s streams) *cobra.Command {
 	}
 	q.flags(cmd)
 	cmd.Flags().StringSliceVar(&q.filter.Names, "monitor", nil, "only this monitor, by name or id; may be repeated")
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many")
+	cmd.Flags().IntVar(&limit, "limit", 50, "how many; 0 is all")
 	cmd.Flags().BoolVar(&open, "open", false, "only open ones")
 	return cmd
 }

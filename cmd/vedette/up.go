@@ -59,7 +59,7 @@ func newUp(s streams) *cobra.Command {
 	}
 	configFlag(cmd, &f.config)
 	cmd.Flags().StringVar(&f.listen, "listen", "", "address to serve HTTP on instead of the file's http.listen; none for none")
-	cmd.Flags().StringVar(&f.store, "store", "", "store instead of the file's: sqlite:PATH or memory:")
+	cmd.Flags().StringVar(&f.store, "store", "", "store instead of the file's: sqlite:PATH or memory")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "", "jsonl: each result on stdout once it is kept")
 	cmd.Flags().StringSliceVar(&f.roles, "role", nil, "parts to run: "+strings.Join(app.Roles(), ", ")+" (default all)")
 	return cmd
@@ -80,11 +80,15 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	var err error
+	where := "on the command line"
 	if len(urls) > 0 {
 		cfg.File, cfg.Manifest = "command line", manifest.Init(urls)
-	} else if cfg.File, err = find(f.config); err != nil {
-		return err
+	} else {
+		path, err := find(f.config)
+		if err != nil {
+			return err
+		}
+		cfg.File, where = path, "in "+path
 	}
 	a, err := app.New(cfg)
 	if err != nil {
@@ -100,7 +104,7 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	go obey(ctx, stop, signals, a, cfg.Log)
-	fmt.Fprintf(s.err, "vedette: %s in %s, results in %s; stop with Ctrl-C\n", count(len(a.File().Monitors), "monitor"), cfg.File, a.Store())
+	fmt.Fprintf(s.err, "vedette: %s %s, results in %s; stop with Ctrl-C\n", count(len(a.File().Monitors), "monitor"), where, a.Store())
 	return a.Run(ctx)
 }
 
