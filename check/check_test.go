@@ -155,12 +155,12 @@ func TestPhasesHoldAllTheTime(t *testing.T) {
 	defer srv.Close()
 	begin := time.Now()
 	r := look(t, srv.URL+"/go", ``)
-	took := time.Since(begin)
+	took := time.Since(begin) // with what it takes to compile: a wait that no phase holds is longer
 	want(t, r, vedette.Up)
 	if r.Phases.TTFB < 2*wait || r.Phases.Transfer < wait {
 		t.Errorf("phases are %+v", r.Phases)
 	}
-	if total := r.Phases.Total(); total > took || took-total > 20*time.Millisecond {
+	if total := r.Phases.Total(); total > took || took-total > wait {
 		t.Errorf("the phases add up to %v of %v", total, took)
 	}
 	if len(r.Hops) != 2 || r.Hops[0].Code != 302 || r.Hops[1].Code != 200 {
@@ -249,21 +249,22 @@ func serve(t testing.TB, h http.HandlerFunc) (url string) {
 }
 
 func TestTimeoutSaysInWhichPhase(t *testing.T) {
+	const timeout = 400 * time.Millisecond // connecting has to fit in
 	silent := bare(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	half := raw(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
 		_, _ = io.Copy(io.Discard, conn)
 	})
 	for url, phase := range map[string]string{
-		"http://" + silent:  "timeout ttfb no answer within 80ms (waited",
-		"https://" + silent: "timeout tls no answer within 80ms",
+		"http://" + silent:  "timeout ttfb no answer within 400ms (waited",
+		"https://" + silent: "timeout tls no answer within 400ms",
 		"tls://" + silent:   "for the TLS handshake",
 		"http://" + half:    "for the rest of the answer",
 	} {
 		begin := time.Now()
-		r := lookWith(t, check.Config{}, vedette.Monitor{URL: url, Timeout: 80 * time.Millisecond})
+		r := lookWith(t, check.Config{}, vedette.Monitor{URL: url, Timeout: timeout})
 		want(t, r, vedette.Down, phase)
-		if took := time.Since(begin); took > 2*time.Second || r.Phases.Total() < 80*time.Millisecond {
+		if took := time.Since(begin); took > 10*timeout || r.Phases.Total() < timeout {
 			t.Errorf("%s: took %v, phases %+v", url, took, r.Phases)
 		}
 	}
@@ -283,7 +284,7 @@ func TestTimeoutWhileConnecting(t *testing.T) {
 	_ = rc.Control(func(fd uintptr) { _ = syscall.Listen(int(fd), 0) })
 	full := false
 	for range 8 {
-		d := net.Dialer{Timeout: 100 * time.Millisecond}
+		d := net.Dialer{Timeout: 500 * time.Millisecond}
 		conn, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
 		if err != nil {
 			full = true
@@ -314,7 +315,7 @@ func TestDrippingServerEndsAtTheTimeout(t *testing.T) {
 			}
 		}
 	})
-	r := lookWith(t, check.Config{}, vedette.Monitor{URL: "http://" + drip, Timeout: 100 * time.Millisecond})
+	r := lookWith(t, check.Config{}, vedette.Monitor{URL: "http://" + drip, Timeout: time.Second})
 	want(t, r, vedette.Down, "timeout transfer")
 }
 

@@ -246,7 +246,7 @@ func TestHTTP2(t *testing.T) {
 			t.Errorf("%s: phases are %+v", c.path, p)
 		}
 	}
-	slow := vedette.Monitor{URL: site.URL + "/slow", Timeout: 100 * time.Millisecond, Probe: vedette.Raw("{" + trust + "}")}
+	slow := vedette.Monitor{URL: site.URL + "/slow", Timeout: time.Second, Probe: vedette.Raw("{" + trust + "}")}
 	want(t, lookWith(t, check.Config{}, slow), vedette.Down, "timeout transfer")
 	one := secureSite(t, a.issue(t, 60), false, nil, h)
 	want(t, look(t, one.URL, "{"+trust+`,"request":{"http":"2"}}`), vedette.Down, "HTTP/2")

@@ -37,13 +37,13 @@ func TestTCP(t *testing.T) {
 		{greets, `"contains":["250"]`, vedette.Down, `content  body contains "250" is false: body = "220 mail ready`},
 		{echoes, `"send":"PING\r\n"`, vedette.Up, ""},
 		{echoes, `"send":"PING\r\n","expect":["body == \"PING\\r\\n\" and size == 6"]`, vedette.Up, ""},
-		{mute, `"send":"PING"`, vedette.Down, "timeout ttfb no answer within 200ms"},
+		{mute, `"send":"PING"`, vedette.Down, "timeout ttfb no answer within 1s"},
 		{bare(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "bye") }), `"contains":["hello"]`, vedette.Down, "content "},
 		{bare(t, func(net.Conn) {}), `"contains":["hello"]`, vedette.Down, "reset ttfb"},
 		{closed(t), `"fails_with":["refused","timeout"]`, vedette.Up, ""},
 		{mute, `"fails_with":["refused"]`, vedette.Down, "the look succeeded"},
 	} {
-		m := vedette.Monitor{URL: "tcp://" + c.addr, Probe: vedette.Raw("{" + c.options + "}"), Timeout: 200 * time.Millisecond}
+		m := vedette.Monitor{URL: "tcp://" + c.addr, Probe: vedette.Raw("{" + c.options + "}"), Timeout: time.Second}
 		want(t, lookWith(t, check.Config{}, m), c.state, c.want)
 	}
 }
@@ -217,7 +217,10 @@ func TestDNS(t *testing.T) {
 		{garbage, "example.com", ``, vedette.Down, "protocol transfer"},
 		{closed(t), "example.com", ``, vedette.Down, "refused"},
 	} {
-		m := vedette.Monitor{URL: "dns://" + c.server + "/" + c.question, Probe: vedette.Raw("{" + c.options + "}"), Timeout: 200 * time.Millisecond}
+		m := vedette.Monitor{URL: "dns://" + c.server + "/" + c.question, Probe: vedette.Raw("{" + c.options + "}"), Timeout: 5 * time.Second}
+		if c.server == mute {
+			m.Timeout = 200 * time.Millisecond
+		}
 		r := lookWith(t, check.Config{}, m)
 		want(t, r, c.state, c.want)
 		if t.Failed() {
