@@ -50,6 +50,7 @@ func (a *App) follow(ctx context.Context) error {
 	timer := time.NewTimer(lookAtFile)
 	defer timer.Stop()
 	snapshot := a.file.Load().Snapshot
+	var last time.Duration // what the look before took
 	for {
 		select {
 		case <-ctx.Done():
@@ -62,14 +63,18 @@ func (a *App) follow(ctx context.Context) error {
 		case <-timer.C:
 		}
 		began := time.Now()
-		if a.cfg.Manifest == nil && snapshot.Now() != snapshot.Digest {
+		changed := a.cfg.Manifest == nil && snapshot.Now() != snapshot.Digest
+		took := time.Since(began)
+		if changed {
 			var err error
 			if snapshot, err = a.reloadNow(ctx, snapshot); errors.Is(err, errNotApplied) {
 				timer.Reset(applyAgain)
 				continue
 			}
 		}
-		timer.Reset(min(max(lookShareOf*time.Since(began), lookAtFile), lookAtMost))
+		// One look alone may have waited for a CPU.
+		timer.Reset(min(max(lookShareOf*min(took, last), lookAtFile), lookAtMost))
+		last = took
 	}
 }
 

@@ -149,16 +149,18 @@ func TestRetentionAndConnectivityTakeEffectWhileRunning(t *testing.T) {
 	}
 }
 
-// A fickleRegistry fails while it is told to.
+// A fickleRegistry fails while it is told to, and takes its time.
 type fickleRegistry struct {
 	vedette.Monitors
 	broken atomic.Bool
+	takes  time.Duration
 }
 
 func (r *fickleRegistry) Put(ctx context.Context, monitors ...vedette.Monitor) error {
 	if r.broken.Load() {
 		return errors.New("disk full")
 	}
+	time.Sleep(r.takes)
 	return r.Monitors.Put(ctx, monitors...)
 }
 
@@ -179,6 +181,26 @@ func TestFileThatTheStoreDidNotTakeIsAppliedLater(t *testing.T) {
 		_, err := f.store.monitors.Get(t.Context(), "b")
 		return err == nil && f.metric("vedette_config_last_reload_successful 1")
 	})
+}
+
+// How long the last change took to apply does not delay the next.
+func TestChangeRightAfterAnotherIsNoticed(t *testing.T) {
+	text := func(name string) string {
+		return "store: 'memory:'\nmonitors: [{name: " + name + ", url: 'tcp://127.0.0.1:1', paused: true}]\n"
+	}
+	f := follow(t, text("a"), nil)
+	f.store.monitors = &fickleRegistry{Monitors: f.store.monitors, takes: lookAtMost / 20}
+	f.run(t)
+	var edited time.Time
+	for _, name := range []string{"b", "c"} {
+		wait(t, "the file in force", f.ready.applied.Load)
+		edited = time.Now()
+		f.edit(t, text(name))
+		wait(t, name, func() bool { _, err := f.store.monitors.Get(t.Context(), vedette.MonitorID(name)); return err == nil })
+	}
+	if took := time.Since(edited); took > lookAtMost*4/5 {
+		t.Errorf("it took %s", took)
+	}
 }
 
 func TestFileThatIsGoneLeavesTheOldOneInForce(t *testing.T) {
