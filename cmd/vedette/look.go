@@ -24,10 +24,10 @@ func phasesOf(p vedette.Phases) []phase {
 	return []phase{
 		{"dns", p.DNS, text.FgCyan, "d"},
 		{"connect", p.Connect, text.FgBlue, "c"},
-		{"tls", p.TLS, text.FgMagenta, "s"},
+		{"tls", p.TLS, text.FgMagenta, "t"},
 		{"request", p.Request, text.FgHiBlack, "r"},
 		{"ttfb", p.TTFB, text.FgYellow, "w"},
-		{"transfer", p.Transfer, text.FgGreen, "t"},
+		{"transfer", p.Transfer, text.FgGreen, "x"},
 	}
 }
 
@@ -79,12 +79,15 @@ func showPhases(w io.Writer, p vedette.Phases, color bool) {
 	var bar strings.Builder
 	var said []string
 	var sum time.Duration
-	drawn := 0
+	drawn, width := 0, barWidth
+	if cells := terminalWidth(w); cells > 0 {
+		width = max(min(width, cells-2), 1)
+	}
 	for _, one := range phasesOf(p) {
 		sum += one.took
-		n := int(float64(sum)/float64(total)*barWidth+0.5) - drawn
+		n := int(float64(sum)/float64(total)*float64(width)+0.5) - drawn
 		drawn += n
-		cell, name := strings.Repeat(one.letter, n), one.name
+		cell, name := strings.Repeat(one.letter, n), one.letter+" "+one.name
 		if color {
 			cell, name = one.color.Sprint(strings.Repeat("█", n)), one.color.Sprint(one.name)
 		}

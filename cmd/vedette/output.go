@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -68,12 +69,15 @@ func write[T any](w io.Writer, format string, rows []T, columns []column[T]) err
 	return nil
 }
 
+// minRoom is how many cells the last column wants on a terminal. With fewer it gets lines of its own.
+const minRoom = 32
+
+// writeTable prints a header and a line a row. The last column holds sentences.
 func writeTable[T any](w io.Writer, rows []T, columns []column[T]) {
+	words := columns[len(columns)-1]
+	columns = columns[:len(columns)-1]
 	t := table.NewWriter()
 	t.SetStyle(tableStyle())
-	if width := terminalWidth(w); width > 0 {
-		t.Style().Size.WidthMax = width
-	}
 	var head table.Row
 	for _, c := range columns {
 		head = append(head, c.head)
@@ -86,13 +90,49 @@ func writeTable[T any](w io.Writer, rows []T, columns []column[T]) {
 		}
 		t.AppendRow(line)
 	}
-	lines := t.Render()
-	if !colored(w) {
-		lines = text.StripEscape(lines)
+	lines := strings.Split(t.Render(), "\n")
+	l := liner{w, terminalWidth(w), text.StringWidth(lines[0]), colored(w)}
+	l.put(lines[0], strings.ToUpper(words.head), true)
+	for i, r := range rows {
+		l.put(lines[i+1], oneLine(words.cell(r)), false)
 	}
-	for line := range strings.SplitSeq(lines, "\n") {
-		fmt.Fprintln(w, strings.TrimRight(line, " "))
+}
+
+// A liner prints lines of a table.
+type liner struct {
+	w            io.Writer
+	width, taken int // cells of the terminal, 0 for none, and of the columns but the last
+	color        bool
+}
+
+// put prints one line. Words that do not fit beside it go below, whole.
+func (l liner) put(line, words string, head bool) {
+	narrow := l.width > 0 && l.width-l.taken < minRoom
+	below := narrow || l.width > 0 && l.taken+text.StringWidth(words) > l.width
+	if !below {
+		line += words
 	}
+	line = strings.TrimRight(line, " ")
+	if !l.color {
+		line = text.StripEscape(line)
+	}
+	fmt.Fprintln(l.w, text.Snip(line, l.width, "…"))
+	if !below || head || words == "" {
+		return
+	}
+	for part := range strings.SplitSeq(text.WrapSoft(words, max(l.width-2, 1)), "\n") {
+		fmt.Fprintln(l.w, "  "+strings.TrimRight(part, " "))
+	}
+}
+
+// oneLine keeps what a site says from moving the cursor.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // tableStyle is plain: columns by spaces, no lines.
@@ -101,7 +141,6 @@ func tableStyle() table.Style {
 	s.Options = table.OptionsNoBordersAndSeparators
 	s.Format.Header = text.FormatUpper
 	s.Box.PaddingLeft, s.Box.PaddingRight = "", "  "
-	s.Box.UnfinishedRow = "…"
 	return s
 }
 

@@ -356,6 +356,9 @@ func (s *scene) footer() demo.Footer {
 	return f
 }
 
+// sayBackFor is how long the footer tells of a restart, before it invites to edit again.
+const sayBackFor = 20 * time.Second
+
 // afterKill says how the watcher came back.
 func (s *scene) afterKill() string {
 	if s.back == 0 {
@@ -363,6 +366,9 @@ func (s *scene) afterKill() string {
 	}
 	if len(s.acked) > s.stored {
 		return "back; looking up what was acknowledged"
+	}
+	if time.Since(s.died) > sayBackFor {
+		return ""
 	}
 	return fmt.Sprintf("back %s after kill -9: all %d acknowledged are stored", s.back.Round(10*time.Millisecond), s.stored)
 }
