@@ -43,5 +43,5 @@ func open(ctx context.Context, url string, readOnly bool, log *slog.Logger) (*st
 		}
 		return &store{url, s.Monitors(), s.Leases(), s, s, s, s.Shards, s.Close}, nil
 	}
-	return nil, fmt.Errorf("store %q: want memory: or sqlite:PATH", url)
+	return nil, fmt.Errorf("store %q: want memory or sqlite:PATH", url)
 }

@@ -76,7 +76,7 @@ func newStatus(s streams) *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
 		Use: "status [NAME...]", Short: "Show how the monitors do",
-		Long: "Shows the verdict on each monitor, from the store that the configuration names.\nA process that watches may be running or not.",
+		Long: "Shows the verdict on each monitor, from the store that the configuration names, or\nwithout one from ./vedette.db, where `vedette up URL...` keeps it. A process that\nwatches may be running or not. A monitor is unknown until it was looked at.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkState(state); err != nil {
 				return err
@@ -210,6 +210,10 @@ func results(ctx context.Context, s streams, v *app.View, q question, limit int)
 	if q.format != "table" {
 		slices.Reverse(lines)
 	}
+	if q.format == "table" && len(lines) == 0 {
+		fmt.Fprintln(s.err, "no results yet")
+		return nil
+	}
 	return write(s.out, q.format, lines, resultColumns())
 }
 
@@ -245,6 +249,10 @@ func newIncidents(s streams) *cobra.Command {
 				lines, err := v.Incidents(cmd.Context(), q.filter, open, limit)
 				if err != nil {
 					return err
+				}
+				if q.format == "table" && len(lines) == 0 {
+					fmt.Fprintln(s.err, "no incidents")
+					return nil
 				}
 				return write(s.out, q.format, lines, incidentColumns())
 			})

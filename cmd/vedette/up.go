@@ -23,6 +23,7 @@ import (
 func lookupEnv(name string) (string, bool) { return os.LookupEnv(name) }
 
 const upHelp = `Watches what the configuration lists, or these URLs, until it is told to stop.
+The first look at each comes within its interval, spread evenly.
 
 SIGTERM and SIGINT stop it: no new checks, those in flight end within 10s, and
 what they found is written. A second signal stops it at once. SIGHUP and
