@@ -30,7 +30,7 @@ func Example() {
 		stop()
 	})
 	err = a.Watch(ctx, vedette.Monitor{
-		ID: "shop", URL: site.URL, Interval: 100 * time.Millisecond, Timeout: 50 * time.Millisecond,
+		ID: "shop", URL: site.URL, Interval: time.Second, // which is its time-out, too
 		Confirm: vedette.Confirm{Down: 2, Up: 2},
 	})
 	if err != nil {
