@@ -96,6 +96,7 @@ var drivers = map[string]string{
 	"github.com/expr-lang/expr":           "rule",
 	"github.com/goccy/go-yaml":            "manifest",
 	"github.com/spf13/cobra":              "cmd/vedette",
+	"github.com/spf13/pflag":              "cmd/vedette",
 	"github.com/ohler55/ojg":              "check",
 	"golang.org/x/net/dns":                "check",
 	"github.com/jedib0t/go-pretty":        "cmd/vedette",

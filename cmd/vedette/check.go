@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/app"
@@ -54,6 +55,11 @@ func newCheck(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(args) == 0 || !strings.Contains(args[0], "://") {
+				if err := onlyForURLs(cmd.Flags()); err != nil {
+					return err
+				}
+			}
 			return lookAt(cmd.Context(), s, f, monitors)
 		},
 	}
@@ -78,6 +84,16 @@ func newCheck(s streams) *cobra.Command {
 	flags.StringVar(&f.caFile, "ca-file", "", "PEM file with the authorities to trust")
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
 	return cmd
+}
+
+// onlyForURLs refuses flags that would have no effect on monitors of a configuration.
+func onlyForURLs(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if !slices.Contains([]string{"config", "group", "all", "nagios", "output"}, f.Name) {
+			err = usagef("--%s is for URLs alone: the configuration says how to look at its monitors", f.Name)
+		}
+	})
+	return err
 }
 
 // monitors returns what to look at.

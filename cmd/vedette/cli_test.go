@@ -117,6 +117,7 @@ func TestCheckOfMonitorsOfAFile(t *testing.T) {
 		{"--all", exitDown, 2},
 		{"a/one", exitOK, 1},
 		{"three", exitFailed, 0},
+		{"one --timeout 3s", exitUsage, 0},
 		{"--group b", exitFailed, 0},
 	} {
 		got := vedetteCmd(t, append([]string{"check", "-c", config, "-o", "jsonl"}, strings.Fields(c.args)...)...)

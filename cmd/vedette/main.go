@@ -89,7 +89,7 @@ site is down.`
 func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use: "vedette", Short: "Watch websites", Long: rootHelp,
-		SilenceErrors: true, SilenceUsage: true,
+		SilenceErrors: true, SilenceUsage: true, Version: version(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && strings.Contains(args[0], "://") {
 				return usagef("unknown command %q: did you mean vedette check %s?", args[0], args[0])
