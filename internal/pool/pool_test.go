@@ -33,14 +33,15 @@ func never(t *testing.T) func(int, error) {
 
 func TestSlotsBoundWhatRunsAndKeepTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var now, most atomic.Int32
+		var now atomic.Int32
 		var mu sync.Mutex
+		var most int32
 		var order []int
 		p := pool.New(4, func(i int) {
 			mu.Lock()
 			order = append(order, i) // one second apart, four by four
+			most = max(most, now.Add(1))
 			mu.Unlock()
-			most.Store(max(most.Load(), now.Add(1)))
 			time.Sleep(time.Second)
 			now.Add(-1)
 		}, never(t))
@@ -52,8 +53,11 @@ func TestSlotsBoundWhatRunsAndKeepTheOrder(t *testing.T) {
 			t.Errorf("%d run and %d wait, want 4 and 36", p.Running(), p.Waiting())
 		}
 		time.Sleep(9500 * time.Millisecond)
-		if most.Load() != 4 {
-			t.Errorf("%d at once, want 4", most.Load())
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if most != 4 {
+			t.Errorf("%d at once, want 4", most)
 		}
 		for i := 0; i < 40; i += 4 {
 			slices.Sort(order[i : i+4])
