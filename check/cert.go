@@ -126,7 +126,7 @@ func certText(err error, leaf *x509.Certificate, name string, now time.Time) str
 		if now.Before(c.NotBefore) {
 			return fmt.Sprintf("the certificate of %s is valid from %s only", subject(c), c.NotBefore.UTC().Format(day))
 		}
-		return fmt.Sprintf("the certificate of %s expired on %s (%.0f days ago)", subject(c), c.NotAfter.UTC().Format(day), now.Sub(c.NotAfter).Hours()/24)
+		return fmt.Sprintf("the certificate of %s expired on %s (%.1f days ago)", subject(c), c.NotAfter.UTC().Format(day), now.Sub(c.NotAfter).Hours()/24)
 	case errors.As(err, &host):
 		names := describe(leaf).Names
 		return fmt.Sprintf("the certificate is for %s, not for %s", strings.Join(names[:min(len(names), 10)], ", "), name)

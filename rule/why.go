@@ -3,6 +3,7 @@ package rule
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,7 +107,7 @@ func show(v any) string {
 	case time.Duration:
 		return rounded(v).String()
 	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+		return shortFloat(v)
 	case time.Time:
 		return v.UTC().Format(time.RFC3339)
 	case nil:
@@ -117,6 +118,15 @@ func show(v any) string {
 		}
 	}
 	return fmt.Sprint(v)
+}
+
+// shortFloat writes v whole if that is short or v is, else with six digits.
+func shortFloat(v float64) string {
+	text := strconv.FormatFloat(v, 'f', -1, 64)
+	if len(text) <= 10 || v == math.Trunc(v) || math.Abs(v) >= 1e6 {
+		return text
+	}
+	return strconv.FormatFloat(v, 'g', 6, 64)
 }
 
 // rounded keeps about three digits of d.
