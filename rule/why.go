@@ -120,13 +120,13 @@ func show(v any) string {
 	return fmt.Sprint(v)
 }
 
-// shortFloat writes v whole if that is short or v is, else with six digits.
+// shortFloat writes v with at most four decimals if it has more than that to say. It cuts and
+// does not round: 13.99999 is not shown as the 14 that it is not.
 func shortFloat(v float64) string {
-	text := strconv.FormatFloat(v, 'f', -1, 64)
-	if len(text) <= 10 || v == math.Trunc(v) || math.Abs(v) >= 1e6 {
-		return text
+	if cut := math.Trunc(v*1e4) / 1e4; math.Abs(v) >= 0.1 && math.Abs(v) < 1e6 {
+		v = cut
 	}
-	return strconv.FormatFloat(v, 'g', 6, 64)
+	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
 // rounded keeps about three digits of d.
