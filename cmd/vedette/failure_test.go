@@ -91,7 +91,7 @@ func start(t *testing.T, config, db, ulimit string) *victim {
 	}
 	v := &victim{
 		cmd: cmd, db: db, done: make(chan struct{}),
-		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1}},
+		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1}},
 	}
 	cmd.Stderr = &v.log
 	out, err := cmd.StdoutPipe()
