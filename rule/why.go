@@ -123,10 +123,12 @@ func show(v any) string {
 // shortFloat writes v with at most four decimals if it has more than that to say. It cuts and
 // does not round: 13.99999 is not shown as the 14 that it is not.
 func shortFloat(v float64) string {
-	if cut := math.Trunc(v*1e4) / 1e4; math.Abs(v) >= 0.1 && math.Abs(v) < 1e6 {
-		v = cut
+	text := strconv.FormatFloat(v, 'f', -1, 64)
+	whole, decimals, _ := strings.Cut(text, ".")
+	if len(decimals) <= 4 || math.Abs(v) < 0.1 {
+		return text
 	}
-	return strconv.FormatFloat(v, 'f', -1, 64)
+	return whole + "." + decimals[:4]
 }
 
 // rounded keeps about three digits of d.
