@@ -53,7 +53,7 @@ func (r *run) fault(err error) *fault {
 	case errors.As(err, &proxy):
 		return r.failf(vedette.KindUnreachable, "%v", err)
 	case r.clock.now == inDNS:
-		return r.failf(vedette.KindDNS, "%s", dnsText(err))
+		return r.failf(vedette.KindDNS, "%s", r.dnsText(err))
 	}
 	return r.netFault(err)
 }
@@ -188,14 +188,20 @@ func innermost(err error) string {
 	}
 }
 
-func dnsText(err error) string {
+// dnsText says why a name does not resolve, and which server said so: the resolver of the
+// standard library names the system's even where another was asked.
+func (r *run) dnsText(err error) string {
 	var d *net.DNSError
 	if !errors.As(err, &d) {
 		return err.Error()
 	}
 	text := fmt.Sprintf("%s does not resolve: %s", d.Name, d.Err)
-	if d.Server != "" {
-		text += " (asked " + d.Server + ")"
+	server := d.Server
+	if own := r.plan.opts.Resolver; own != "" {
+		server, _ = serverAddr(own) // compiled before
+	}
+	if server != "" {
+		text += " (asked " + server + ")"
 	}
 	return text
 }
