@@ -30,6 +30,12 @@ func (q *question) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&q.filter.Group, "group", "", "only monitors of this group")
 }
 
+// listFlags adds what the commands that list many things of a monitor take besides.
+func (q *question) listFlags(cmd *cobra.Command, limit *int, about string) {
+	cmd.Flags().StringSliceVar(&q.filter.Names, "monitor", nil, "only this monitor, by name or id; may be repeated")
+	cmd.Flags().IntVar(limit, "limit", 50, about)
+}
+
 // ask opens the store and calls f with it.
 func (q *question) ask(ctx context.Context, f func(*app.View) error) (err error) {
 	if err := checkFormat(q.format); err != nil {
@@ -189,8 +195,7 @@ func newResults(s streams) *cobra.Command {
 		},
 	}
 	q.flags(cmd)
-	cmd.Flags().StringSliceVar(&q.filter.Names, "monitor", nil, "only this monitor, by name or id; may be repeated")
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many; 0 is all, the default for -o jsonl")
+	q.listFlags(cmd, &limit, "how many; 0 is all, the default for -o jsonl")
 	return cmd
 }
 
@@ -259,8 +264,7 @@ func newIncidents(s streams) *cobra.Command {
 		},
 	}
 	q.flags(cmd)
-	cmd.Flags().StringSliceVar(&q.filter.Names, "monitor", nil, "only this monitor, by name or id; may be repeated")
-	cmd.Flags().IntVar(&limit, "limit", 50, "how many; 0 is all")
+	q.listFlags(cmd, &limit, "how many; 0 is all")
 	cmd.Flags().BoolVar(&open, "open", false, "only open ones")
 	return cmd
 }
