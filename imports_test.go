@@ -19,16 +19,17 @@ var mayImport = map[string]string{
 	// leaves
 	"when": "", "sketch": "", "egress": "", "rule": "when",
 	"internal/batch": "", "internal/expand": "", "internal/due": "", "internal/pool": "", "internal/retry": "",
-	"internal/hold": ".",
+	"internal/hold": ".", "internal/pack": ".",
 
 	// engine
 	"verdict": ". when",
 	"check":   ". rule egress when internal/expand",
 	"watch":   ". verdict when internal/batch internal/due internal/hold internal/pool internal/retry",
-	"record":  ". verdict sketch when internal/hold internal/retry",
+	"record":  ". verdict sketch when internal/hold internal/retry internal/batch",
 
 	// backends: never each other
-	"memory": ".", "sqlite": ".",
+	"memory": ".", "sqlite": ". internal/pack", "postgres": ". internal/pack internal/retry",
+	"kafka": ". internal/retry", "codec": ".", "spool": ". internal/retry",
 
 	// edges
 	"metrics": ".", "manifest": ". check rule when internal/expand", "demo": ". when",
@@ -92,6 +93,9 @@ func checkImports(t *testing.T, path string) {
 // drivers names the third-party clients that may appear in one package only.
 var drivers = map[string]string{
 	"modernc.org/sqlite":                  "sqlite",
+	"github.com/jackc/pgx":                "postgres",
+	"github.com/twmb/franz-go":            "kafka",
+	"github.com/twmb/avro":                "codec",
 	"github.com/prometheus/client_golang": "metrics",
 	"github.com/expr-lang/expr":           "rule",
 	"github.com/goccy/go-yaml":            "manifest",

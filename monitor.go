@@ -57,6 +57,8 @@ type Monitor struct {
 	// yet confirm the change.
 	RetryInterval time.Duration `json:"retry_interval"`
 	Confirm       Confirm       `json:"confirm"`
+	// Regions are those that look at it; none means all.
+	Regions []string `json:"regions,omitempty"`
 	// Quorum is how many regions must agree that the site is down; 0 means one.
 	Quorum int `json:"quorum,omitempty"`
 	// DependsOn names parents: while one of them is down, this monitor opens no incident.

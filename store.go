@@ -25,6 +25,10 @@ type Batch struct {
 	Found
 	Statuses  []Status   // at most one a monitor, Version as it was read
 	Incidents []Incident // added, or replaced by ID
+	Dead      []DeadLetter
+	// Positions moves each of these from From to Next, and sets their Stream, and Through
+	// where it is not zero; at most one a partition.
+	Positions []Position
 }
 
 // A Writer writes batches. It is safe for concurrent use.
@@ -32,7 +36,8 @@ type Writer interface {
 	// Write keeps all of b or none of it. A Result that is kept already, by Monitor,
 	// StartedAt and ID, is not kept twice and is no error. Each Status gets the next Version.
 	// It reports ErrConflict if a Status was derived from an older one, ErrLeaseLost if the
-	// store has another owner now, and ErrRefused for data that will never be taken.
+	// store has another owner now, or a Position another Epoch or Next than is said, and
+	// ErrRefused for data that will never be taken.
 	Write(ctx context.Context, b Batch) error
 }
 
