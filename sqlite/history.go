@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/pack"
 )
 
 // pageSize is what a Span without N asks for.
@@ -198,13 +199,11 @@ func (c *conn) historyOfAll(w window) (found []vedette.Result, err error) {
 // scanResult reads (id, state, code, body, kind, phase, message, evidence).
 func scanResult(row []driver.Value) (r vedette.Result, err error) {
 	copy(r.ID[:], row[0].([]byte))
-	r.State, r.Code = stateOf(row[1].(int64)), int(row[2].(int64))
-	b := body{rest: row[3].([]byte)}
-	b.result(&r)
-	if b.err == nil {
+	r.State, r.Code = pack.StateOf(row[1].(int64)), int(row[2].(int64))
+	if err = pack.Result(row[3].([]byte), &r); err == nil {
 		r.Failure, err = scanFailure(row[4:])
 	}
-	if err = cmp.Or(b.err, err); err != nil {
+	if err != nil {
 		return r, fmt.Errorf("result %s: %w", r.ID, err)
 	}
 	return r, nil

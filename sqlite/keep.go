@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/pack"
 )
 
 // Dirty returns slots, oldest first, as [vedette.Keeper] says.
@@ -60,7 +61,7 @@ func (t *tx) roll(r *vedette.Rollup) error {
 	if err != nil {
 		return err
 	}
-	period, at, spent := int64(time.Duration(r.Period)/time.Second), r.At.Unix(), appendSpent(nil, &r.Spent)
+	period, at, spent := int64(time.Duration(r.Period)/time.Second), r.At.Unix(), pack.AppendSpent(nil, &r.Spent)
 	added, err := t.exec("insert into rollups values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
 		period, at, num, r.Checks, r.Failed, spent, r.Latency)
 	if err == nil && added == 0 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/pack"
 )
 
 // leases are granted by this host's wall clock, read once a transaction.
@@ -50,7 +51,7 @@ func (t *tx) acquire(name, owner string, now, expires int64) (lease vedette.Leas
 	if !live {
 		lease.Token = max(lease.Token+1, now)
 	}
-	lease.Name, lease.Owner, lease.Expires, lease.At = name, owner, timeOf(expires), timeOf(now)
+	lease.Name, lease.Owner, lease.Expires, lease.At = name, owner, pack.TimeOf(expires), pack.TimeOf(now)
 	_, err = t.exec("insert or replace into leases values (?, ?, ?, ?)", name, owner, lease.Token, expires)
 	return lease, err
 }
@@ -59,7 +60,7 @@ func (t *tx) acquire(name, owner string, now, expires int64) (lease vedette.Leas
 func scanLease(row []driver.Value, now int64) vedette.Lease {
 	return vedette.Lease{
 		Name: row[0].(string), Owner: row[1].(string), Token: row[2].(int64),
-		Expires: timeOf(row[3].(int64)), At: timeOf(now),
+		Expires: pack.TimeOf(row[3].(int64)), At: pack.TimeOf(now),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/pack"
 )
 
 const (
@@ -40,13 +41,12 @@ func (s *Store) Latest(ctx context.Context, ids ...vedette.MonitorID) (found []v
 func (c *conn) statuses(ids []vedette.MonitorID) (found []vedette.Status, err error) {
 	scan := func(row []driver.Value) error {
 		st := vedette.Status{
-			Monitor: vedette.MonitorID(row[0].(string)), Version: row[1].(int64), State: stateOf(row[2].(int64)),
+			Monitor: vedette.MonitorID(row[0].(string)), Version: row[1].(int64), State: pack.StateOf(row[2].(int64)),
 		}
-		b := body{rest: row[3].([]byte)}
-		b.status(&st)
+		err := pack.Status(row[3].([]byte), &st)
 		found = append(found, st)
-		if b.err != nil {
-			return fmt.Errorf("status of monitor %q: %w", st.Monitor, b.err)
+		if err != nil {
+			return fmt.Errorf("status of monitor %q: %w", st.Monitor, err)
 		}
 		return nil
 	}
@@ -77,7 +77,7 @@ func (c *conn) incident(known *vedette.Incident) (*vedette.Incident, error) {
 func scanIncident(row []driver.Value) (in vedette.Incident, err error) {
 	copy(in.ID[:], row[0].([]byte))
 	in.Monitor = vedette.MonitorID(row[1].(string))
-	in.Opened, in.Closed = timeOf(row[2].(int64)), timeOf(row[3].(int64))
+	in.Opened, in.Closed = pack.TimeOf(row[2].(int64)), pack.TimeOf(row[3].(int64))
 	in.Reason, in.Seq = row[4].(string), row[5].(int64)
 	cause, err := scanFailure(row[6:])
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Store) Incidents(ctx context.Context, id vedette.MonitorID, span vedett
 	if !span.After.IsZero() {
 		after = span.After[:]
 	}
-	from, to := micros(span.From), int64(math.MaxInt64)
+	from, to := pack.Micros(span.From), int64(math.MaxInt64)
 	if !span.To.IsZero() {
 		to = span.To.UnixMicro()
 	}
@@ -186,11 +186,10 @@ func scanRollup(row []driver.Value) (vedette.Rollup, error) {
 		Monitor: vedette.MonitorID(row[0].(string)), Period: vedette.Period(row[1].(int64) * int64(time.Second)),
 		At: time.Unix(row[2].(int64), 0).UTC(), Checks: row[3].(int64), Failed: row[4].(int64),
 	}
-	b := body{rest: row[5].([]byte)}
-	r.Spent = b.spent()
-	r.Latency, _ = row[6].([]byte)
-	if b.err != nil {
-		return r, fmt.Errorf("rollup of monitor %q: %w", r.Monitor, b.err)
+	var err error
+	if r.Spent, err = pack.Spent(row[5].([]byte)); err != nil {
+		return r, fmt.Errorf("rollup of monitor %q: %w", r.Monitor, err)
 	}
+	r.Latency, _ = row[6].([]byte)
 	return r, nil
 }

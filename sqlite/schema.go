@@ -15,10 +15,10 @@ import (
 //	           also place a monitor's looks within its interval: what arrives together lies
 //	           together in every table that is keyed by num, so that a batch touches few pages.
 //	results    looks without a failure. minute (since 1970) and time are those of id, a UUIDv7.
-//	           body: see codec.go.
+//	           body: see package pack.
 //	failures   looks with one, the same and what went wrong, evidence in JSON. They are kept
 //	           apart since they are kept for longer; a look is in one of the two tables.
-//	statuses   the verdict on each monitor. body: see codec.go. An open incident is kept in
+//	statuses   the verdict on each monitor. body: see package pack. An open incident is kept in
 //	           incidents only.
 //	incidents  closed is 0 while it is open.
 //	rollups    period and at in seconds. spent: five varints of nanoseconds.

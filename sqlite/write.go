@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/pack"
 )
 
 // Write keeps all of b or none of it, as [vedette.Writer] says. After an error of the disk the
@@ -31,7 +32,7 @@ func check(b vedette.Batch) error {
 		}
 	}
 	for _, st := range b.Statuses {
-		if st.Monitor == "" || stateNum(st.State) < 0 || stateNum(st.Settled) < 0 {
+		if st.Monitor == "" || pack.StateNum(st.State) < 0 || pack.StateNum(st.Settled) < 0 {
 			return fmt.Errorf("status of monitor %q, state %q, settled %q: %w", st.Monitor, st.State, st.Settled, vedette.ErrRefused)
 		}
 	}
@@ -49,7 +50,7 @@ func checkResult(r *vedette.Result) error {
 		return fmt.Errorf("no monitor or no id: %w", vedette.ErrRefused)
 	case r.ID.Time().UnixMicro() != r.StartedAt.UnixMicro():
 		return fmt.Errorf("id of %v, started at %v: %w", r.ID.Time(), r.StartedAt, vedette.ErrRefused)
-	case stateNum(r.State) <= 0:
+	case pack.StateNum(r.State) <= 0:
 		return fmt.Errorf("state %q: %w", r.State, vedette.ErrRefused)
 	case r.Failure != nil && !slices.Contains(vedette.Kinds(), r.Failure.Kind):
 		return fmt.Errorf("kind of failure %q: %w", r.Failure.Kind, vedette.ErrRefused)
@@ -65,14 +66,14 @@ func (t *tx) write(b vedette.Batch) error {
 		if err != nil {
 			return err
 		}
-		buf = appendResult(buf[:0], r)
+		buf = pack.AppendResult(buf[:0], r)
 		if err := t.writeResult(num, r, buf); err != nil {
 			return fmt.Errorf("result %s: %w", r.ID, err)
 		}
 	}
 	for i := range b.Statuses {
 		st := &b.Statuses[i]
-		buf = appendStatus(buf[:0], st)
+		buf = pack.AppendStatus(buf[:0], st)
 		if err := t.writeStatus(st, buf); err != nil {
 			return fmt.Errorf("status of monitor %q: %w", st.Monitor, err)
 		}
@@ -91,7 +92,7 @@ func (t *tx) writeResult(num int64, r *vedette.Result, body []byte) (err error) 
 	var added int64
 	if f := r.Failure; f == nil {
 		added, err = t.exec("insert into results values (?, ?, ?, ?, ?, ?) on conflict do nothing",
-			minute, num, r.ID[:], stateNum(r.State), int64(r.Code), body)
+			minute, num, r.ID[:], pack.StateNum(r.State), int64(r.Code), body)
 		t.add("results", added)
 	} else {
 		evidence, mistake := evidenceText(f.Evidence)
@@ -99,7 +100,7 @@ func (t *tx) writeResult(num int64, r *vedette.Result, body []byte) (err error) 
 			return mistake
 		}
 		added, err = t.exec("insert into failures values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
-			minute, num, r.ID[:], stateNum(r.State), int64(r.Code), body, string(f.Kind), f.Phase, f.Message, evidence)
+			minute, num, r.ID[:], pack.StateNum(r.State), int64(r.Code), body, string(f.Kind), f.Phase, f.Message, evidence)
 		t.add("failures", added)
 	}
 	if err != nil || added == 0 {
@@ -148,11 +149,11 @@ func (t *tx) writeStatus(st *vedette.Status, body []byte) error {
 	}
 	var changed int64
 	if st.Version == 0 {
-		changed, err = t.exec("insert into statuses values (?, 1, ?, ?) on conflict do nothing", num, stateNum(st.State), body)
+		changed, err = t.exec("insert into statuses values (?, 1, ?, ?) on conflict do nothing", num, pack.StateNum(st.State), body)
 		t.add("statuses", changed)
 	} else {
 		changed, err = t.exec("update statuses set version = version + 1, state = ?, body = ? where num = ? and version = ?",
-			stateNum(st.State), body, num, st.Version)
+			pack.StateNum(st.State), body, num, st.Version)
 	}
 	if err == nil && changed == 0 {
 		err = fmt.Errorf("version %d: %w", st.Version, vedette.ErrConflict)
@@ -169,7 +170,7 @@ func (t *tx) writeIncident(in *vedette.Incident) error {
 	if err != nil {
 		return err
 	}
-	id, opened, closed := in.ID[:], micros(in.Opened), micros(in.Closed)
+	id, opened, closed := in.ID[:], pack.Micros(in.Opened), pack.Micros(in.Closed)
 	kind, phase, message := string(in.Cause.Kind), in.Cause.Phase, in.Cause.Message
 	added, err := t.exec("insert into incidents values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
 		id, num, opened, closed, in.Reason, in.Seq, kind, phase, message, evidence)

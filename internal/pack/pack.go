@@ -1,4 +1,6 @@
-package sqlite
+// Package pack makes compact bodies of results and statuses: what a store keeps beside the columns
+// that it searches. What one version of Vedette wrote, all later ones read.
+package pack
 
 import (
 	"encoding/binary"
@@ -9,8 +11,8 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
-// Bodies hold what nobody searches for, as varints (encoding/binary) and strings behind their
-// lengths. Durations in them are microseconds, but nanoseconds in Spent.
+// Bodies are varints (encoding/binary) and strings behind their lengths. Durations in them are
+// microseconds, but nanoseconds in Spent.
 //
 // A result's body:
 //
@@ -40,24 +42,27 @@ func states() []vedette.State {
 	}
 }
 
-func stateNum(s vedette.State) int64 { return int64(slices.Index(states(), s)) }
+// StateNum returns the number that s is stored as, or -1 if there is no such state.
+func StateNum(s vedette.State) int64 { return int64(slices.Index(states(), s)) }
 
-func stateOf(n int64) vedette.State {
+// StateOf returns the state of a stored number, which is unknown if a later version wrote it.
+func StateOf(n int64) vedette.State {
 	if all := states(); n >= 0 && n < int64(len(all)) {
 		return all[n]
 	}
 	return vedette.Unknown
 }
 
-// micros is a time as it is stored.
-func micros(t time.Time) int64 {
+// Micros returns t as it is stored: in microseconds since 1970, 0 being none.
+func Micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixMicro()
 }
 
-func timeOf(us int64) time.Time {
+// TimeOf returns a time that was stored by Micros.
+func TimeOf(us int64) time.Time {
 	if us == 0 {
 		return time.Time{}
 	}
@@ -76,7 +81,8 @@ func appendInts(b []byte, numbers ...int64) []byte {
 	return b
 }
 
-func appendResult(b []byte, r *vedette.Result) []byte {
+// AppendResult appends the body of r, without its ID, Monitor, State, Code and Failure.
+func AppendResult(b []byte, r *vedette.Result) []byte {
 	start := r.ID.Time().UnixMicro()
 	at := len(b)
 	b = append(b, 0)
@@ -114,18 +120,21 @@ func appendPhases(b []byte, p *vedette.Phases) []byte {
 		p.Request.Microseconds(), p.TTFB.Microseconds(), p.Transfer.Microseconds())
 }
 
-func appendSpent(b []byte, s *vedette.Spent) []byte {
+// AppendSpent appends s.
+func AppendSpent(b []byte, s *vedette.Spent) []byte {
 	return appendInts(b, int64(s.Up), int64(s.Degraded), int64(s.Down), int64(s.Unknown), int64(s.Maintenance))
 }
 
-func appendStatus(b []byte, st *vedette.Status) []byte {
-	b = appendInts(b, micros(st.Since), stateNum(st.Settled))
+// AppendStatus appends the body of st, without its Monitor, State and Version. Of an open incident
+// it holds the ID.
+func AppendStatus(b []byte, st *vedette.Status) []byte {
+	b = appendInts(b, Micros(st.Since), StateNum(st.Settled))
 	incident := ""
 	if st.Incident != nil {
 		incident = string(st.Incident.ID[:])
 	}
 	b = appendString(appendString(b, incident), st.Muted)
-	b = appendSpent(appendInts(b, micros(st.Counted)), &st.Spent)
+	b = AppendSpent(appendInts(b, Micros(st.Counted)), &st.Spent)
 	b = appendInts(b, st.Seq, int64(len(st.Votes)))
 	for i := range st.Votes {
 		b = appendVote(b, &st.Votes[i])
@@ -139,12 +148,12 @@ func appendVote(b []byte, v *vedette.Vote) []byte {
 	if v.Stale {
 		stale = 1
 	}
-	b = appendInts(b, stateNum(v.State), micros(v.Since), int64(v.Streak), micros(v.StreakSince), int64(v.Failing), stale)
+	b = appendInts(b, StateNum(v.State), Micros(v.Since), int64(v.Streak), Micros(v.StreakSince), int64(v.Failing), stale)
 	last := v.Last
 	last.Hops = nil
 	b = append(b, last.ID[:]...)
-	b = appendInts(b, stateNum(last.State), int64(last.Code))
-	b = appendResult(b, &last)
+	b = appendInts(b, StateNum(last.State), int64(last.Code))
+	b = AppendResult(b, &last)
 	if last.Failure == nil {
 		return appendString(b, "")
 	}
@@ -154,6 +163,28 @@ func appendVote(b []byte, v *vedette.Vote) []byte {
 
 // errBody is what a body that was not written by us reads as.
 var errBody = errors.New("stored body is cut short or damaged")
+
+// Result fills r, whose ID is set, from the body that data is.
+func Result(data []byte, r *vedette.Result) error {
+	b := body{rest: data}
+	b.result(r)
+	return b.err
+}
+
+// Status fills st, whose Monitor and State are set, from the body that data is. Of an open
+// incident it sets the ID and the Monitor.
+func Status(data []byte, st *vedette.Status) error {
+	b := body{rest: data}
+	b.status(st)
+	return b.err
+}
+
+// Spent reads what AppendSpent wrote.
+func Spent(data []byte) (vedette.Spent, error) {
+	b := body{rest: data}
+	s := b.spent()
+	return s, b.err
+}
 
 // A body is read from its front; after its first error it gives zeros.
 type body struct {
@@ -211,7 +242,7 @@ func (b *body) id() (id vedette.ID) {
 	return id
 }
 
-func (b *body) time() time.Time { return timeOf(b.int()) }
+func (b *body) time() time.Time { return TimeOf(b.int()) }
 
 func (b *body) micros() time.Duration { return time.Duration(b.int()) * time.Microsecond }
 
@@ -229,7 +260,6 @@ func (b *body) spent() vedette.Spent {
 	}
 }
 
-// result fills r, whose ID is set.
 func (b *body) result(r *vedette.Result) {
 	start := r.ID.Time().UTC()
 	if !r.ID.IsZero() {
@@ -257,9 +287,8 @@ func (b *body) result(r *vedette.Result) {
 	}
 }
 
-// status fills st, whose Monitor and State are set. Of an open incident it knows the ID.
 func (b *body) status(st *vedette.Status) {
-	st.Since, st.Settled = b.time(), stateOf(b.int())
+	st.Since, st.Settled = b.time(), StateOf(b.int())
 	if incident := b.string(); len(incident) == len(vedette.ID{}) {
 		st.Incident = &vedette.Incident{Monitor: st.Monitor, ID: vedette.ID([]byte(incident))}
 	}
@@ -275,11 +304,11 @@ func (b *body) status(st *vedette.Status) {
 
 func (b *body) vote() (v vedette.Vote) {
 	v.Region = b.string()
-	v.State, v.Since = stateOf(b.int()), b.time()
+	v.State, v.Since = StateOf(b.int()), b.time()
 	v.Streak, v.StreakSince, v.Failing = int(b.int()), b.time(), int(b.int())
 	v.Stale = b.int() == 1
 	v.Last.ID = b.id()
-	v.Last.State, v.Last.Code = stateOf(b.int()), int(b.int())
+	v.Last.State, v.Last.Code = StateOf(b.int()), int(b.int())
 	b.result(&v.Last)
 	if kind := b.string(); kind != "" {
 		v.Last.Failure = &vedette.Failure{Kind: vedette.Kind(kind), Phase: b.string(), Message: b.string()}
