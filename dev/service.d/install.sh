@@ -43,8 +43,10 @@ apt_install() {
 quietly() {
 	policy=/usr/sbin/policy-rc.d
 	cluster=/etc/postgresql-common/createcluster.d/vedette.conf
+	# shellcheck disable=SC2329 # the trap calls it
 	restore() {
 		rm -f "$policy" "$cluster"
+		rmdir -p --ignore-fail-on-non-empty "$(dirname "$cluster")"
 		[ ! -e "$policy.vedette" ] || mv "$policy.vedette" "$policy"
 	}
 	exec 7>/var/lock/vedette-apt.lock

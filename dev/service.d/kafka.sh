@@ -72,7 +72,8 @@ kafka_java() { java -cp "$kafka_jars/*" "$@"; }
 # kafka_id makes up the id of a cluster: 16 bytes in base64url, which must not begin with a dash.
 kafka_id() { head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | cut -c -22; }
 
-# kafka_properties: one node, everything kept, groups that form at once, and sessions that tests may keep short.
+# kafka_properties: one node, everything kept, groups that form at once, and sessions that tests may keep
+# short. A crashed broker may come back when its session with the controller has ended.
 kafka_properties() {
 	cat <<-END
 		process.roles=broker,controller
@@ -99,6 +100,8 @@ kafka_properties() {
 		group.min.session.timeout.ms=1000
 		group.consumer.min.session.timeout.ms=1000
 		group.consumer.min.heartbeat.interval.ms=200
+		broker.heartbeat.interval.ms=500
+		broker.session.timeout.ms=4000
 		num.network.threads=2
 		num.io.threads=4
 	END

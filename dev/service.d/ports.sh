@@ -21,15 +21,15 @@ reserve() {
 # new_port draws from below the range from which Linux takes ports for outgoing connections.
 new_port() {
 	local file=$1 port
-	(
-		flock 8
-		keep_reserved
-		while port=$((20000 + RANDOM % 12000)); do
-			grep -q "^$port " "$port_list" || listens "127.0.0.1:$port" || break
-		done
-		echo "$port $file" >>"$port_list"
-		echo "$port" >"$file"
-	) 8>>"$port_list"
+	exec 8>>"$port_list"
+	flock 8
+	keep_reserved
+	while port=$((20000 + RANDOM % 12000)); do
+		grep -q "^$port " "$port_list" || listens "127.0.0.1:$port" || break
+	done
+	echo "$port $file" >&8
+	echo "$port" >"$file"
+	exec 8>&-
 }
 
 # keep_reserved drops the entries of folders that are gone.

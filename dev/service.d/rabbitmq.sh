@@ -7,7 +7,7 @@ rabbitmq_packages() { [ -x $rabbitmq_bin/rabbitmq-server ] || echo rabbitmq-serv
 rabbitmq_ports() { echo port node mapper; }
 rabbitmq_url() { echo "amqp://vedette:vedette@$1/"; }
 rabbitmq_pid() { cat "$dir/rabbitmq/pid"; }
-rabbitmq_mark() { echo "vedette-$id@localhost"; }
+rabbitmq_mark() { echo "-home $dir/rabbitmq "; }
 rabbitmq_asks() { printf 'AMQP\0\0\x09\1'; }
 rabbitmq_told() { echo 010000; } # a method frame on channel 0: connection.start
 rabbitmq_stop_signal() { echo TERM; }
@@ -26,13 +26,14 @@ rabbitmq_env() {
 	export RABBITMQ_CONFIG_FILE=$HOME/rabbitmq.conf
 	export RABBITMQ_ENABLED_PLUGINS_FILE=$HOME/plugins
 	export RABBITMQ_MNESIA_BASE=$HOME/data
-	export RABBITMQ_LOG_BASE=$HOME/logs
+	export RABBITMQ_LOG_BASE=$HOME/data
+	export RABBITMQ_LOGS=- # to $dir/rabbitmq/log, as all
 	export RABBITMQ_PID_FILE=$HOME/pid
 }
 
 rabbitmq_start() {
 	local home=$dir/rabbitmq
-	mkdir -p "$home/data" "$home/logs"
+	mkdir -p "$home/data"
 	echo '[].' >"$home/plugins"
 	cat >"$home/rabbitmq.conf" <<-END
 		listeners.tcp.1 = 127.0.0.1:$(port rabbitmq)
@@ -41,14 +42,19 @@ rabbitmq_start() {
 	END
 	rm -f "$home/pid"
 	# Started here, the mapper is known to be ours to end.
-	rabbitmq_mapper >/dev/null || daemon rabbitmq epmd -address 127.0.0.1 -port "$(port rabbitmq mapper)"
+	daemon rabbitmq epmd -address 127.0.0.1 -port "$(port rabbitmq mapper)"
 	(rabbitmq_env && daemon rabbitmq "$rabbitmq_bin/rabbitmq-server")
 }
 
 # rabbitmq_mapper prints the pid of our port mapper.
-rabbitmq_mapper() { pgrep -f -- "epmd -address 127.0.0.1 -port $(port rabbitmq mapper)\$"; }
+rabbitmq_mapper() {
+	[ -e "$dir/rabbitmq/mapper.port" ] &&
+		pgrep -u "$UID" -fx -- "epmd -address 127.0.0.1 -port $(port rabbitmq mapper)"
+}
 
-rabbitmq_stopped() {
+rabbitmq_sweep() {
 	local pid
-	pid=$(rabbitmq_mapper) && kill "$pid"
+	while pid=$(rabbitmq_mapper); do
+		kill "$pid" && sleep 0.05
+	done
 }

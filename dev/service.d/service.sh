@@ -12,11 +12,14 @@
 #   NAME_ready         do what is left when it answers the first time (optional)
 #   NAME_url ADDRESS   print what the tests want
 #   NAME_stop_signal, NAME_crash_signal
+#   NAME_sweep         end what still runs beside a server that has ended (optional)
+#   NAME_wipe          remove what is not in its folder (optional)
 patience=120 # seconds that a server has to answer
 
 private=${VEDETTE_SERVICES_DIR:-}
 dir=$(realpath -m -- "${private:-$root/dev/.data}")
 # id tells two folders apart where names are for the whole machine.
+# shellcheck disable=SC2034 # the services use it
 id=$(cksum <<<"$dir" | cut -d' ' -f1)
 
 say() { printf '%-9s %s\n' "$1:" "$2" >&2; }
@@ -97,6 +100,7 @@ speaks() {
 }
 
 # listens tells whether somebody accepts connections on host:port.
+# shellcheck disable=SC2016 # the inner shell expands
 listens() { timeout 3 bash -c 'exec 3<>"/dev/tcp/${1%:*}/${1##*:}"' - "$1" 2>/dev/null; }
 
 reaches() { if [ "$(source_of "$1")" = url ]; then listens "$(address "$1")"; else answers "$1"; fi; }
@@ -115,7 +119,7 @@ pid_of() {
 	docker) docker_pid "$1" ;;
 	debian)
 		pid=$("$1_pid" 2>/dev/null) || return 0
-		if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$("$1_mark")"; then echo "$pid"; fi
+		if tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "$("$1_mark")"; then echo "$pid"; fi
 		;;
 	esac
 }
@@ -146,6 +150,7 @@ decide() {
 start() {
 	local name=$1 begun=$EPOCHREALTIME from
 	from=$(cat "$dir/$name/from")
+	[ -n "$(pid_of "$name")" ] || sweep "$name"
 	reserve "$name"
 	say "$name" "starting, from $from"
 	if [ "$from" = docker ]; then docker_start "$name"; else debian_start "$name"; fi || {
@@ -184,11 +189,13 @@ signal() {
 	kill -s CONT "$pid" 2>/dev/null || true # a test may have stopped it
 	end=$((SECONDS + 30))
 	while [ -n "$(pid_of "$name")" ]; do
-		[ $SECONDS -lt $end ] || sig=KILL
-		[ $sig != KILL ] || kill -s KILL "$pid" 2>/dev/null || true
+		[ $SECONDS -lt $end ] || kill -s KILL "$pid" 2>/dev/null || true
 		sleep 0.05
 	done
+	sweep "$name"
 }
+
+sweep() { if defined "$1_sweep"; then "$1_sweep"; fi; }
 
 stop() {
 	local begun=$EPOCHREALTIME
@@ -196,7 +203,6 @@ stop() {
 		docker_stop "$1"
 	else
 		signal "$1" "$("$1_stop_signal")" || return 0
-		if defined "$1_stopped"; then "$1_stopped"; fi
 	fi
 	say "$1" "down ($(since "$begun"))"
 }
