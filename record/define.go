@@ -2,7 +2,12 @@ package record
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -25,86 +30,144 @@ func (d *definition) inWindow(at time.Time) bool {
 	return false
 }
 
-// load reads the definitions and statuses, and settles what changed while nobody was here.
-func (r *Record) load(ctx context.Context) error {
-	r.defs = make(map[vedette.MonitorID]*definition)
-	r.statuses = make(map[vedette.MonitorID]vedette.Status)
-	windows := make(sharedWindows)
-	var after vedette.MonitorID
-	for first := true; ; first = false {
-		page, rev, err := r.cfg.Monitors.List(ctx, after, pageSize)
-		if err != nil {
-			return fmt.Errorf("list monitors: %w", err)
-		}
-		if first {
-			r.rev = rev
-		}
-		for _, m := range page {
-			r.define(m, windows)
-			after = m.ID
-		}
-		if len(page) < pageSize {
-			break
-		}
+// definitions are those of the registry. They are safe for concurrent use.
+type definitions struct {
+	monitors vedette.Monitors
+	log      *slog.Logger
+
+	mu     sync.RWMutex
+	loaded bool
+	rev    int64 // of the registry
+	all    map[vedette.MonitorID]*definition
+	none   map[vedette.MonitorID]time.Time // when one was asked for that is not there
+}
+
+func newDefinitions(monitors vedette.Monitors, log *slog.Logger) *definitions {
+	return &definitions{
+		monitors: monitors, log: log,
+		all: make(map[vedette.MonitorID]*definition), none: make(map[vedette.MonitorID]time.Time),
 	}
-	statuses, err := r.cfg.Reader.Latest(ctx)
-	if err != nil {
-		return fmt.Errorf("read statuses: %w", err)
-	}
-	for _, s := range statuses {
-		r.statuses[s.Monitor] = s
-	}
-	if err := r.reconcile(ctx); err != nil {
-		return err
-	}
-	r.loaded = true
-	return nil
 }
 
 const pageSize = 1000
 
-// reconcile ends the verdicts on monitors that were paused or removed while nobody was here.
-func (r *Record) reconcile(ctx context.Context) error {
-	ids := make([]vedette.MonitorID, 0, len(r.statuses))
-	for id := range r.statuses {
-		ids = append(ids, id)
+// load reads all definitions, once.
+func (d *definitions) load(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	windows := make(sharedWindows)
+	var after vedette.MonitorID
+	for first := true; !d.loaded; first = false {
+		page, rev, err := d.monitors.List(ctx, after, pageSize)
+		if err != nil {
+			return fmt.Errorf("list monitors: %w", err)
+		}
+		if first {
+			d.rev = rev
+		}
+		for _, m := range page {
+			d.define(m, windows)
+			after = m.ID
+		}
+		d.loaded = len(page) < pageSize
 	}
-	return r.settle(ctx, ids)
+	return nil
 }
 
 // sharedWindows are those that several monitors have, which are often all of them.
 type sharedWindows map[vedette.Window]*window
 
-func (r *Record) define(m vedette.Monitor, windows sharedWindows) {
-	d := &definition{Monitor: m}
-	d.Probe = nil // not ours, and large
+func (d *definitions) define(m vedette.Monitor, windows sharedWindows) *definition {
+	def := &definition{Monitor: m}
+	def.Probe = nil // not ours, and large
 	for _, w := range m.Maintenance {
 		shared, known := windows[w]
 		if !known {
 			var err error
 			if shared, err = newWindow(w); err != nil {
-				r.cfg.Log.Error("maintenance window ignored", "monitor", m.ID, "window", w.Name, "err", err)
+				d.log.Error("maintenance window ignored", "monitor", m.ID, "window", w.Name, "err", err)
 				continue
 			}
 			windows[w] = shared
 		}
-		d.windows = append(d.windows, shared)
+		def.windows = append(def.windows, shared)
 	}
-	r.defs[m.ID] = d
+	d.all[m.ID] = def
+	return def
 }
 
-// definition returns what is known of a monitor, and asks the registry where that is older than
-// the revision that was looked at: results may be faster than the news of a change.
-func (r *Record) definition(ctx context.Context, id vedette.MonitorID, revision int64) (*definition, error) {
-	if d, ok := r.defs[id]; ok && d.Version >= revision {
-		return d, nil
+func (d *definitions) get(id vedette.MonitorID) (*definition, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	def, ok := d.all[id]
+	return def, ok
+}
+
+func (d *definitions) ids() []vedette.MonitorID {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Collect(maps.Keys(d.all))
+}
+
+// of returns the definition of the monitor that r is a look at, and asks the registry where
+// what is known is older than what was looked at: results may be faster than the news of a
+// change. It reports ErrNotFound for a monitor that is gone.
+func (d *definitions) of(ctx context.Context, r *vedette.Result) (*definition, error) {
+	d.mu.RLock()
+	def, ok := d.all[r.Monitor]
+	asked, none := d.none[r.Monitor]
+	d.mu.RUnlock()
+	now := time.Now()
+	switch {
+	case ok && def.Version >= r.Revision:
+		return def, nil
+	case none && (r.StartedAt.Before(asked) || now.Sub(asked) < time.Second):
+		return nil, vedette.ErrNotFound
 	}
-	m, err := r.cfg.Monitors.Get(ctx, id)
+	m, err := d.monitors.Get(ctx, r.Monitor)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if errors.Is(err, vedette.ErrNotFound) {
+		d.none[r.Monitor] = now
+	}
 	if err != nil {
 		return nil, err
 	}
-	r.define(m, make(sharedWindows))
-	return r.defs[id], nil
+	return d.define(m, make(sharedWindows)), nil
+}
+
+// change waits for changes and takes them over. settle is told of which monitors, before a later
+// change is asked for.
+func (d *definitions) change(ctx context.Context, settle func([]vedette.MonitorID) error) error {
+	if err := d.load(ctx); err != nil {
+		return err
+	}
+	d.mu.RLock()
+	rev := d.rev
+	d.mu.RUnlock()
+	now, gone, next, err := d.monitors.Changes(ctx, rev)
+	if err != nil {
+		return err
+	}
+	ids := gone
+	windows := make(sharedWindows)
+	d.mu.Lock()
+	clear(d.none)
+	for _, id := range gone {
+		delete(d.all, id)
+	}
+	for _, m := range now {
+		d.define(m, windows)
+		ids = append(ids, m.ID)
+	}
+	d.mu.Unlock()
+	if err := settle(ids); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rev = next
+	return nil
 }
 
 // follow takes over changes of definitions until ctx ends.
@@ -124,42 +187,29 @@ func (r *Record) follow(ctx context.Context) error {
 }
 
 func (r *Record) followOnce(ctx context.Context) error {
-	var rev int64
-	if err := r.exclusively(ctx, func() error { rev = r.rev; return nil }); err != nil {
+	if err := r.exclusively(ctx, func() error { return nil }); err != nil {
 		return err
 	}
-	now, gone, next, err := r.cfg.Monitors.Changes(ctx, rev)
-	if err != nil {
-		return err
-	}
-	return r.exclusively(ctx, func() error {
-		ids := gone
-		for _, id := range gone {
-			delete(r.defs, id)
-		}
-		windows := make(sharedWindows)
-		for _, m := range now {
-			r.define(m, windows)
-			ids = append(ids, m.ID)
-		}
-		if err := r.settle(ctx, ids); err != nil {
-			return err
-		}
-		r.rev = next
-		return nil
+	return r.defs.change(ctx, func(ids []vedette.MonitorID) error {
+		return r.exclusively(ctx, func() error { return r.settle(ctx, ids) })
 	})
 }
 
 // settle ends the verdicts on those of these monitors that are paused or gone, and begins
 // anew those on monitors that are looked at again.
 func (r *Record) settle(ctx context.Context, ids []vedette.MonitorID) error {
+	if r.cfg.Shared && r.loaded {
+		if err := r.ledger.reread(ctx, ids); err != nil {
+			return err
+		}
+	}
 	var gone []vedette.MonitorID
 	now := time.Now().Truncate(time.Microsecond)
-	err := r.commit(ctx, func(d *draft) error {
+	err := r.ledger.commit(ctx, func(d *draft) error {
 		gone = gone[:0]
 		for _, id := range ids {
-			s, known := r.statuses[id]
-			def, defined := r.defs[id]
+			s, known := r.ledger.statuses[id]
+			def, defined := r.defs.get(id)
 			switch {
 			case !known:
 			case !defined:
@@ -182,7 +232,7 @@ func (r *Record) settle(ctx context.Context, ids []vedette.MonitorID) error {
 		return fmt.Errorf("forget %d monitors: %w", len(gone), err)
 	}
 	for _, id := range gone {
-		delete(r.statuses, id)
+		delete(r.ledger.statuses, id)
 	}
 	return nil
 }

@@ -2,8 +2,7 @@ package record
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/verdict"
@@ -12,7 +11,7 @@ import (
 // A draft is one batch in the making. It changes copies, so that nothing has happened
 // when the batch is not written.
 type draft struct {
-	record    *Record
+	ledger    *ledger
 	batch     vedette.Batch
 	statuses  map[vedette.MonitorID]vedette.Status // as they will be
 	incidents map[vedette.ID]vedette.Incident
@@ -24,25 +23,29 @@ func (d *draft) status(id vedette.MonitorID) vedette.Status {
 	if s, ok := d.statuses[id]; ok {
 		return s
 	}
-	s := d.record.statuses[id]
+	s := d.ledger.statuses[id]
 	s.Monitor = id
 	return s
 }
 
-// fold adds a result and what follows from it.
-func (d *draft) fold(ctx context.Context, r vedette.Result) error {
-	def, err := d.record.definition(ctx, r.Monitor, r.Revision)
-	if errors.Is(err, vedette.ErrNotFound) {
-		r.Seq = 0 // gone meanwhile: it is history
-		d.batch.Results = append(d.batch.Results, r)
-		return nil
-	}
+// fold adds results and what follows from them.
+func (d *draft) fold(ctx context.Context, results ...vedette.Result) error {
+	defs, err := d.ledger.ready(ctx, results)
 	if err != nil {
-		return fmt.Errorf("read monitor %q: %w", r.Monitor, err)
+		return err
 	}
-	s := d.status(r.Monitor)
-	thin(&r, s)
-	d.take(verdict.Fold(def.Monitor, s, r, def.inWindow(r.StartedAt), d.parents(def)))
+	d.batch.Results = slices.Grow(d.batch.Results, len(results))
+	for i, r := range results {
+		def := defs[i]
+		if def == nil {
+			r.Seq = 0 // gone meanwhile: it is history
+			d.batch.Results = append(d.batch.Results, r)
+			continue
+		}
+		s := d.status(r.Monitor)
+		thin(&r, s)
+		d.take(verdict.Fold(def.Monitor, s, r, def.inWindow(r.StartedAt), d.parents(def)))
+	}
 	return nil
 }
 
@@ -75,7 +78,7 @@ func (d *draft) parents(def *definition) []verdict.Parent {
 	}
 	parents := make([]verdict.Parent, 0, len(def.DependsOn))
 	for _, id := range def.DependsOn {
-		if p, ok := d.record.defs[id]; ok {
+		if p, ok := d.ledger.defs.get(id); ok {
 			parents = append(parents, verdict.Parent{Monitor: p.Monitor, Status: d.status(id)})
 		}
 	}
@@ -97,7 +100,9 @@ func thin(r *vedette.Result, s vedette.Status) {
 	}
 }
 
-func (d *draft) empty() bool { return len(d.batch.Results) == 0 && len(d.statuses) == 0 }
+func (d *draft) empty() bool {
+	return len(d.batch.Results)+len(d.statuses)+len(d.batch.Dead)+len(d.batch.Positions) == 0
+}
 
 func (d *draft) finish() vedette.Batch {
 	for _, s := range d.statuses {
@@ -114,9 +119,7 @@ func (d *draft) adopt() {
 	for i, s := range d.batch.Statuses {
 		s.Version++
 		d.batch.Statuses[i] = s
-		d.record.statuses[s.Monitor] = s
+		d.ledger.statuses[s.Monitor] = s
 	}
-	if tell := d.record.cfg.Told; tell != nil {
-		tell(News{Results: d.batch.Results, Statuses: d.batch.Statuses, Incidents: d.batch.Incidents})
-	}
+	d.ledger.record.tell(News{Results: d.batch.Results, Statuses: d.batch.Statuses, Incidents: d.batch.Incidents})
 }

@@ -117,14 +117,13 @@ func (r *Record) hour(ctx context.Context, s vedette.Slot) (vedette.Rollup, erro
 
 // monitor returns the definition of a monitor, or the least that is needed of one that is gone.
 func (r *Record) monitor(ctx context.Context, id vedette.MonitorID) (vedette.Monitor, error) {
-	m := vedette.Monitor{ID: id, Interval: time.Minute, Timeout: 10 * time.Second}
-	err := r.exclusively(ctx, func() error {
-		if def, ok := r.defs[id]; ok {
-			m = def.Monitor
-		}
-		return nil
-	})
-	return m, err
+	if err := r.exclusively(ctx, func() error { return nil }); err != nil {
+		return vedette.Monitor{}, err
+	}
+	if def, ok := r.defs.get(id); ok {
+		return def.Monitor, nil
+	}
+	return vedette.Monitor{ID: id, Interval: time.Minute, Timeout: 10 * time.Second}, nil
 }
 
 // results reads the results of one monitor in [from, to), oldest first.

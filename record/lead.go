@@ -44,6 +44,7 @@ func (r *Record) Run(ctx context.Context) error {
 		r.chore("measure the store", sizeEvery, always, r.size),
 		r.chore("keep history within bounds", keepEvery, leads, func(ctx context.Context) error { return r.keep(ctx, leads) }),
 		r.chore("sweep for silence", r.cfg.Sweep, leads, r.sweep),
+		r.chore("send dead letters", relayEvery, leads, r.relay),
 	)
 	return vedette.Run(ctx, parts...)
 }

@@ -2,15 +2,19 @@
 // folds each result into the status of its monitor with package verdict and writes results,
 // statuses and incidents in one transaction, so that the verdict never differs from the
 // rows it was drawn from. Besides, it follows the definitions (a paused monitor's incident
-// closes), makes silence visible, and keeps history within its bounds.
+// closes), makes silence visible, and keeps history within its bounds. A [Stream] does the
+// same with what comes out of a broker, exactly once.
+//
+// Read on in this order: ledger.go and draft.go (one transaction), define.go (of what), stream.go
+// and gather.go (from a broker), lead.go, sweep.go, keep.go and relay.go (what one of many does).
 package record
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +32,15 @@ type Config struct {
 	// there is no other.
 	Leaser vedette.Leaser
 	Owner  string
+	// Shared says that others write statuses too, so that what is remembered of them is
+	// read again where that matters.
+	Shared bool
+	// Through says up to when all results have come; silence is judged as of then. nil is now.
+	Through func(context.Context) (time.Time, error)
+	// Letters are sent to Dead, under the topic DeadTopic. With nil they stay where they are.
+	Letters   vedette.DeadLetters
+	Dead      vedette.Publisher
+	DeadTopic string
 	// Told is called after each commit, in order, with what has become so. It must be quick: the
 	// next commit waits for it. nil is nobody.
 	Told func(News)
@@ -48,13 +61,14 @@ type News struct {
 type Record struct {
 	cfg Config
 	// lock guards what follows. It is a channel, so that who waits for it can be told to stop.
-	lock     chan struct{}
-	loaded   bool
-	rev      int64 // of the registry, that defs are of
-	defs     map[vedette.MonitorID]*definition
-	statuses map[vedette.MonitorID]vedette.Status
-	hitch    time.Time // when results were last held up on their way, see heed
+	lock   chan struct{}
+	loaded bool
+	ledger *ledger   // of all statuses
+	asked  time.Time // when statuses that were not there were asked for last
+	hitch  time.Time // when results were last held up on their way, see heed
 
+	defs      *definitions
+	telling   sync.Mutex // one call of Told at a time
 	retention atomic.Pointer[vedette.Retention]
 }
 
@@ -72,7 +86,8 @@ func New(cfg Config) (*Record, error) {
 	}
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Sweep = cmp.Or(cfg.Sweep, 2*time.Second)
-	r := &Record{cfg: cfg, lock: make(chan struct{}, 1)}
+	r := &Record{cfg: cfg, lock: make(chan struct{}, 1), defs: newDefinitions(cfg.Monitors, cfg.Log)}
+	r.ledger = r.newLedger(true)
 	r.Retain(cfg.Retention)
 	return r, nil
 }
@@ -87,14 +102,9 @@ func (r *Record) Retain(keep vedette.Retention) { r.retention.Store(&keep) }
 func (r *Record) Send(ctx context.Context, f vedette.Found) error {
 	began := time.Now()
 	return r.exclusively(ctx, func() error {
-		err := r.commit(ctx, func(d *draft) error {
+		err := r.ledger.commit(ctx, func(d *draft) error {
 			d.batch.Resent = f.Resent
-			for _, one := range f.Results {
-				if err := d.fold(ctx, one); err != nil {
-					return err
-				}
-			}
-			return nil
+			return d.fold(ctx, f.Results...)
 		})
 		r.heed(f, began, err)
 		return err
@@ -118,51 +128,31 @@ func (r *Record) exclusively(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// commit writes what fold drafts. When a status was changed by somebody else meanwhile, or by a
-// commit of ours whose answer was lost, it reads that status again and drafts anew.
-func (r *Record) commit(ctx context.Context, fold func(*draft) error) error {
-	for attempt := 0; ; attempt++ {
-		d := &draft{record: r, statuses: make(map[vedette.MonitorID]vedette.Status)}
-		if err := fold(d); err != nil {
-			return err
-		}
-		if d.empty() {
-			return nil
-		}
-		err := r.cfg.Writer.Write(ctx, d.finish())
-		if err == nil {
-			d.adopt()
-			return nil
-		}
-		if !errors.Is(err, vedette.ErrConflict) || attempt == maxConflicts {
-			return fmt.Errorf("write %d results: %w", len(d.batch.Results), err)
-		}
-		if err := r.reread(ctx, d.statuses); err != nil {
-			return err
-		}
+// load reads the definitions and statuses, and settles what changed while nobody was here.
+func (r *Record) load(ctx context.Context) error {
+	if err := r.defs.load(ctx); err != nil {
+		return err
 	}
+	if err := r.ledger.readAll(ctx); err != nil {
+		return err
+	}
+	ids := make([]vedette.MonitorID, 0, len(r.ledger.statuses))
+	for id := range r.ledger.statuses {
+		ids = append(ids, id)
+	}
+	if err := r.settle(ctx, ids); err != nil {
+		return err
+	}
+	r.loaded = true
+	return nil
 }
 
-// maxConflicts is how often a batch is drafted anew: each time means that another writer got
-// ahead, so that more are no accident.
-const maxConflicts = 8
-
-// reread replaces what is remembered of these monitors by what the store holds.
-func (r *Record) reread(ctx context.Context, touched map[vedette.MonitorID]vedette.Status) error {
-	ids := make([]vedette.MonitorID, 0, len(touched))
-	for id := range touched {
-		ids = append(ids, id)
-		delete(r.statuses, id)
+// tell spreads the news of a commit.
+func (r *Record) tell(n News) {
+	if r.cfg.Told == nil {
+		return
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	now, err := r.cfg.Reader.Latest(ctx, ids...)
-	if err != nil {
-		return fmt.Errorf("read statuses: %w", err)
-	}
-	for _, s := range now {
-		r.statuses[s.Monitor] = s
-	}
-	return nil
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	r.cfg.Told(n)
 }

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,41 +14,73 @@ import (
 // sweep makes silence visible: a vote that no look has renewed for too long ends. Results that
 // come meanwhile wait for a page at most.
 func (r *Record) sweep(ctx context.Context) error {
-	var silent []vedette.MonitorID
-	err := r.exclusively(ctx, func() error {
-		now := time.Now()
-		for id := range r.statuses {
-			if len(r.silence(id, now)) > 0 {
-				silent = append(silent, id)
-			}
+	now := time.Now()
+	if r.cfg.Through != nil {
+		through, err := r.cfg.Through(ctx)
+		if err != nil {
+			return fmt.Errorf("ask up to when all results have come: %w", err)
 		}
-		return nil
-	})
+		if through.Before(now) {
+			now = through
+		}
+	}
+	suspects, err := r.suspects(ctx, now)
 	if err != nil {
 		return err
 	}
-	for page := range slices.Chunk(silent, pageSize) {
-		if err := r.endVotes(ctx, page); err != nil {
+	for page := range slices.Chunk(suspects, pageSize) {
+		if err := r.endVotes(ctx, page, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// suspects returns the monitors that seem to be silent by what is remembered of them.
+func (r *Record) suspects(ctx context.Context, now time.Time) (ids []vedette.MonitorID, err error) {
+	return ids, r.exclusively(ctx, func() error {
+		for id := range r.ledger.statuses {
+			if len(r.silence(id, now)) > 0 {
+				ids = append(ids, id)
+			}
+		}
+		if r.cfg.Shared && time.Since(r.asked) > askEvery {
+			r.asked = time.Now()
+			ids = append(ids, r.strangers()...)
+		}
+		return nil
+	})
+}
+
+// askEvery is how often the statuses of monitors that had none are asked for: others may have
+// written them since.
+const askEvery = 10 * time.Second
+
+func (r *Record) strangers() []vedette.MonitorID {
+	return slices.DeleteFunc(r.defs.ids(), func(id vedette.MonitorID) bool {
+		_, known := r.ledger.statuses[id]
+		return known
+	})
+}
+
 // endVotes ends those votes on these monitors that are still silent when it is about to be
 // written.
-func (r *Record) endVotes(ctx context.Context, ids []vedette.MonitorID) error {
+func (r *Record) endVotes(ctx context.Context, ids []vedette.MonitorID, now time.Time) error {
 	return r.exclusively(ctx, func() error {
-		return r.commit(ctx, func(d *draft) error {
-			now := time.Now()
-			for _, id := range ids {
-				for _, end := range r.silence(id, now) {
-					if err := d.fold(ctx, end); err != nil {
-						return err
-					}
-				}
+		if r.cfg.Shared {
+			if err := r.ledger.reread(ctx, ids); err != nil {
+				return err
 			}
-			return nil
+		}
+		return r.ledger.commit(ctx, func(d *draft) error {
+			if r.cfg.Through == nil {
+				now = time.Now()
+			}
+			var ends []vedette.Result
+			for _, id := range ids {
+				ends = append(ends, r.silence(id, now)...)
+			}
+			return d.fold(ctx, ends...)
 		})
 	})
 }
@@ -55,8 +88,8 @@ func (r *Record) endVotes(ctx context.Context, ids []vedette.MonitorID) error {
 // silence returns the results that end the votes on a monitor. While results could not be
 // written, others may have piled up behind them: who is silent shows once those have come.
 func (r *Record) silence(id vedette.MonitorID, now time.Time) []vedette.Result {
-	def, ok := r.defs[id]
-	s := r.statuses[id]
+	def, ok := r.defs.get(id)
+	s := r.ledger.statuses[id]
 	if !ok || s.State == vedette.Paused || now.Sub(r.hitch) <= max(verdict.Fresh(def.Monitor), 2*slow) {
 		return nil
 	}

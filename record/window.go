@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -9,13 +10,18 @@ import (
 )
 
 // A window is a maintenance window made ready. It remembers the answer that it gave last and
-// how long that holds, since it is asked for each result.
+// how long that holds, since it is asked for each result. It is safe for concurrent use.
 type window struct {
 	vedette.Window
-	cron        when.Cron
-	zone        *time.Location
+	cron when.Cron
+	zone *time.Location
+	last atomic.Pointer[answer]
+}
+
+// An answer holds in [since, till).
+type answer struct {
 	open        bool
-	since, till time.Time // open holds in [since, till)
+	since, till time.Time
 }
 
 func newWindow(w vedette.Window) (*window, error) {
@@ -45,16 +51,20 @@ func (w *window) covers(at time.Time) bool {
 	if w.Cron == "" {
 		return !at.Before(w.From) && at.Before(w.To)
 	}
-	if !at.Before(w.since) && at.Before(w.till) {
-		return w.open
+	if a := w.last.Load(); a != nil && !at.Before(a.since) && at.Before(a.till) {
+		return a.open
 	}
+	a := w.ask(at)
+	w.last.Store(&a)
+	return a.open
+}
+
+func (w *window) ask(at time.Time) answer {
 	if began, ok := w.cron.Last(at, w.For, w.zone); ok {
-		w.open, w.since, w.till = true, began, began.Add(w.For)
-		return true
+		return answer{open: true, since: began, till: began.Add(w.For)}
 	}
-	w.open, w.since, w.till = false, at, at.Add(time.Minute)
 	if next := w.cron.Next(at, w.zone); !next.IsZero() {
-		w.till = next
+		return answer{since: at, till: next}
 	}
-	return false
+	return answer{since: at, till: at.Add(time.Minute)}
 }

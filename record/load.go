@@ -1,0 +1,145 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/vedettehq/vedette"
+)
+
+// A load is what messages carry. The slices are parallel.
+type load struct {
+	messages []vedette.Message
+	results  []vedette.Result
+	dead     []string // why a message will never be taken; "" for most
+	resent   bool
+}
+
+func (l load) cut(from, to int) load {
+	return load{l.messages[from:to], l.results[from:to], l.dead[from:to], l.resent}
+}
+
+// read decodes messages.
+func (l *lane) read(messages []vedette.Message) load {
+	b := load{messages: messages, results: make([]vedette.Result, len(messages)), dead: make([]string, len(messages))}
+	now := time.Now()
+	oldest := time.Time{}
+	if keep := l.ledger.record.retention.Load().Results; keep > 0 {
+		oldest = now.Add(-keep)
+	}
+	newest := now.Add(24 * time.Hour)
+	for i := range messages {
+		m, r := &messages[i], &b.results[i]
+		switch m.Mark {
+		case vedette.MarkIdle:
+			continue
+		case vedette.MarkLost:
+			b.dead[i] = "lost: " + string(m.Body)
+			l.log.Error("messages are lost: they were gone before they were read", "topic", m.Topic,
+				"partition", m.Position.Partition, "from", m.Position.From, "next", m.Position.Next, "why", string(m.Body))
+			continue
+		}
+		resent, err := l.Decode(m, r)
+		switch {
+		case err != nil:
+			b.dead[i] = err.Error()
+		case r.StartedAt.Before(oldest):
+			b.dead[i] = fmt.Sprintf("out_of_range: looked at %s, older than what is kept", r.StartedAt.Format(time.RFC3339))
+		case r.StartedAt.After(newest):
+			b.dead[i] = fmt.Sprintf("out_of_range: looked at %s, more than a day ahead", r.StartedAt.Format(time.RFC3339))
+		}
+		b.resent = b.resent || resent
+	}
+	return b
+}
+
+// write keeps a load. What the store refuses it finds by halves, each kept on its own, and makes
+// it a dead letter.
+func (l *lane) write(ctx context.Context, b load) error {
+	err := l.commit(ctx, b)
+	if !errors.Is(err, vedette.ErrRefused) {
+		return err
+	}
+	if n := len(b.messages); n > 1 {
+		if err := l.write(ctx, b.cut(0, n/2)); err != nil {
+			return err
+		}
+		return l.write(ctx, b.cut(n/2, n))
+	}
+	if b.dead[0] == "" {
+		b.dead[0] = "refused: " + err.Error()
+		return l.write(ctx, b)
+	}
+	// Not even the letter is taken.
+	b.messages[0].Key, b.messages[0].Body, b.messages[0].Header = nil, nil, nil
+	return l.commit(ctx, b)
+}
+
+// commit writes a load in one transaction, positions included.
+func (l *lane) commit(ctx context.Context, b load) error {
+	results := make([]vedette.Result, 0, len(b.results))
+	var letters []vedette.DeadLetter
+	now := time.Now()
+	for i := range b.messages {
+		switch {
+		case b.dead[i] != "":
+			letters = append(letters, vedette.DeadLetter{
+				ID: vedette.NewID(now), Message: b.messages[i], Reason: b.dead[i], Dead: now,
+			})
+		case b.messages[i].Mark == "":
+			results = append(results, b.results[i])
+		}
+	}
+	positions := advance(b.messages)
+	err := l.ledger.commit(ctx, func(d *draft) error {
+		d.batch.Resent, d.batch.Dead, d.batch.Positions = b.resent, letters, positions
+		return d.fold(ctx, results...)
+	})
+	if err != nil {
+		return err
+	}
+	for _, letter := range letters {
+		l.count(letter)
+	}
+	return nil
+}
+
+func (l *lane) count(letter vedette.DeadLetter) {
+	if letter.Mark == vedette.MarkLost {
+		l.Meter.Lost(max(letter.Position.Next-max(letter.Position.From, 0), 0))
+		return
+	}
+	class, _, _ := strings.Cut(letter.Reason, ":")
+	l.Meter.Dead(class)
+	l.log.Warn("dead letter", "topic", letter.Topic, "partition", letter.Position.Partition,
+		"offset", letter.Position.Next-1, "reason", letter.Reason)
+}
+
+// advance joins the stretches of messages, one a partition.
+func advance(messages []vedette.Message) []vedette.Position {
+	type key struct {
+		topic     string
+		partition int32
+	}
+	var all []vedette.Position
+	at := make(map[key]int)
+	for i := range messages {
+		p := &messages[i].Position
+		k := key{p.Topic, p.Partition}
+		j, seen := at[k]
+		if !seen {
+			at[k] = len(all)
+			all = append(all, *p)
+			continue
+		}
+		own := &all[j]
+		own.Next, own.Stream = p.Next, p.Stream
+		if !p.Through.IsZero() {
+			own.Through = p.Through
+		}
+	}
+	return all
+}

@@ -1,0 +1,217 @@
+package record
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/retry"
+)
+
+// A StreamConfig says what to read and in which pieces. Source and Decode are required.
+type StreamConfig struct {
+	// Source gives the messages of one monitor in order, and their positions as they are
+	// claimed from the store that the record writes to.
+	Source vedette.Source
+	// Decode reads the result that a message carries, and whether it may be kept already. Its
+	// error begins with the class of the dead letter that the message becomes: undecodable or
+	// invalid.
+	Decode func(m *vedette.Message, r *vedette.Result) (resent bool, err error)
+	// Lanes is how many sessions are read side by side; 0 means 2, which keeps both this
+	// process and the store busy.
+	Lanes int
+
+	// A batch is written when it holds Count messages or Bytes of them, when its first one has
+	// waited for Age, or when the source wants it. 0 means 20,000, 8 MiB and 100 ms.
+	Count int
+	Bytes int
+	Age   time.Duration
+
+	Meter StreamMeter // nil counts nothing
+}
+
+// A StreamMeter counts what a Stream does. Its methods must be quick and safe for concurrent use.
+type StreamMeter interface {
+	// Committed is told of each batch that is kept: how many messages and bytes, and what its
+	// transaction took, with all attempts.
+	Committed(messages, bytes int, took time.Duration)
+	// Fenced is told of each batch that was dropped because another owns its partitions.
+	Fenced()
+	// Dead is told of each dead letter that is kept, by its class.
+	Dead(class string)
+	// Lost is told how many messages were gone before they were read.
+	Lost(messages int64)
+}
+
+type noStreamMeter struct{}
+
+func (noStreamMeter) Committed(int, int, time.Duration) {}
+func (noStreamMeter) Fenced()                           {}
+func (noStreamMeter) Dead(string)                       {}
+func (noStreamMeter) Lost(int64)                        {}
+
+// A Stream keeps what comes out of a source, each message exactly once: its position is moved in
+// the transaction that keeps what it carries. Whatever fails, the batch is dropped, the session
+// ends, and the next one goes on from the position that is kept. Make it with [Record.Stream].
+type Stream struct {
+	cfg   StreamConfig
+	lanes []*lane
+}
+
+var _ vedette.Part = (*Stream)(nil)
+
+// Stream returns a Stream that writes as r does. Run r beside it.
+func (r *Record) Stream(cfg StreamConfig) (*Stream, error) {
+	if cfg.Source == nil || cfg.Decode == nil {
+		return nil, errors.New("record: StreamConfig.Source and Decode are required")
+	}
+	cfg.Lanes = cmp.Or(cfg.Lanes, 2)
+	cfg.Count = cmp.Or(cfg.Count, 20_000)
+	cfg.Bytes = cmp.Or(cfg.Bytes, 8<<20)
+	cfg.Age = cmp.Or(cfg.Age, 100*time.Millisecond)
+	if cfg.Meter == nil {
+		cfg.Meter = noStreamMeter{}
+	}
+	s := &Stream{cfg: cfg}
+	for i := range cfg.Lanes {
+		s.lanes = append(s.lanes, &lane{
+			StreamConfig: cfg, ledger: r.newLedger(false), log: r.cfg.Log.With("lane", i),
+		})
+	}
+	return s, nil
+}
+
+// Run reads until ctx ends, writes what it has received, and returns nil.
+func (s *Stream) Run(ctx context.Context) error {
+	parts := make([]vedette.Part, len(s.lanes))
+	for i, l := range s.lanes {
+		parts[i] = l
+	}
+	return vedette.Run(ctx, parts...)
+}
+
+// A lane reads one session after the other. Its partitions are its own, and so are their
+// monitors: what it remembers of their statuses holds for a session.
+type lane struct {
+	StreamConfig
+	ledger *ledger
+	log    *slog.Logger
+}
+
+// lastWords is how long what was received may take to be written once the lane is to stop, and
+// writeIn what any batch may take: then the store is as good as gone.
+const (
+	lastWords = 10 * time.Second
+	writeIn   = 30 * time.Second
+)
+
+func (l *lane) Run(ctx context.Context) error {
+	pause := retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
+	reading := trouble{doing: "reading the stream", log: l.log}
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := l.session(ctx, func() { reading.note(ctx, nil) })
+		switch {
+		case ctx.Err() != nil:
+			if err != nil {
+				l.log.Warn("what was received last is not kept, it is read again", "err", err)
+			}
+			return nil
+		case errors.Is(err, vedette.ErrLeaseLost):
+			l.log.Info("session ended, beginning the next", "why", err)
+		default:
+			reading.note(ctx, err)
+		}
+		if time.Since(began) > time.Minute {
+			pause.Reset()
+		}
+		_ = pause.Wait(ctx) // told to stop while waiting is told to stop
+	}
+	return nil
+}
+
+// session reads until something fails or ctx ends. It calls works when a batch is kept.
+func (l *lane) session(ctx context.Context, works func()) (err error) {
+	if err := l.ledger.defs.load(ctx); err != nil {
+		return err
+	}
+	s, err := l.Source.Open(ctx)
+	if err != nil {
+		return fmt.Errorf("open session: %w", err)
+	}
+	defer func() {
+		if end := s.Close(); err == nil {
+			err = end
+		}
+	}()
+	clear(l.ledger.statuses) // others may have changed them since
+	for {
+		messages, err := l.gather(ctx, s)
+		if err != nil {
+			return err
+		}
+		if len(messages) > 0 {
+			if err := l.keep(ctx, s, messages); err != nil {
+				return err
+			}
+			works()
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// gather receives a batch.
+func (l *lane) gather(ctx context.Context, s vedette.Session) ([]vedette.Message, error) {
+	batch, err := s.Receive(ctx, l.Count)
+	if err != nil || len(batch) == 0 {
+		return nil, err
+	}
+	bytes := size(batch)
+	wait, cancel := context.WithTimeout(ctx, l.Age)
+	defer cancel()
+	for len(batch) < l.Count && bytes < l.Bytes {
+		more, err := s.Receive(wait, l.Count-len(batch))
+		if err != nil {
+			return nil, err
+		}
+		if len(more) == 0 {
+			break // it has waited long enough, or the source wants it
+		}
+		bytes += size(more)
+		batch = append(batch, more...)
+	}
+	return batch, nil
+}
+
+func size(messages []vedette.Message) (n int) {
+	for i := range messages {
+		n += len(messages[i].Body) + len(messages[i].Key)
+	}
+	return n
+}
+
+// keep writes a batch and tells the session that it is done with.
+func (l *lane) keep(ctx context.Context, s vedette.Session, messages []vedette.Message) error {
+	began := time.Now()
+	within := writeIn
+	if ctx.Err() != nil {
+		within = lastWords
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	if err := l.write(ctx, l.read(messages)); err != nil {
+		if errors.Is(err, vedette.ErrLeaseLost) {
+			l.Meter.Fenced()
+		}
+		return err
+	}
+	l.Meter.Committed(len(messages), size(messages), time.Since(began))
+	last := messages[len(messages)-1].Tag
+	return s.Settle(ctx, vedette.Verdict{Tag: last, UpTo: true, Do: vedette.Ack})
+}
