@@ -21,8 +21,10 @@ import (
 // unless a node says otherwise: maps merge, lists replace, and nothing written changes nothing.
 type decoder struct {
 	*report
-	plans plans
-	env   func(string) (string, bool)
+	plans   plans
+	env     func(string) (string, bool)
+	top     *node
+	regions []string // all that there are, if that is said
 }
 
 // value fills v from n, which path names.

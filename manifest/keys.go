@@ -11,7 +11,9 @@ import (
 
 // document is the whole file.
 type document struct {
-	Store        string              `json:"store" doc:"Where to keep monitors and results: memory or sqlite:PATH."`
+	Store        string              `json:"store" doc:"Where to keep monitors and results: memory, sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE."`
+	Results      string              `json:"results" doc:"The topic that results go through: kafka://HOST:PORT[,HOST:PORT]/TOPIC. Default: straight into the store."`
+	Kafka        kafka               `json:"kafka" doc:"How to talk to Kafka, and where results wait while it is away."`
 	HTTP         HTTP                `json:"http" doc:"The server for metrics, health and reload."`
 	Include      []string            `json:"include" doc:"Further files, by pattern, relative to this one. Their monitors and groups are added."`
 	Defaults     settings            `json:"defaults" doc:"What all monitors have unless they or their group say otherwise."`
@@ -22,6 +24,7 @@ type document struct {
 	Retention    retention           `json:"retention" doc:"For how long to keep what; 0 keeps for ever."`
 	Metrics      Metrics             `json:"metrics" doc:"Metrics of single monitors."`
 	Log          Log                 `json:"log" doc:"What to log, and how."`
+	Regions      []string            `json:"regions" doc:"All regions that there are."`
 	Region       string              `json:"region" doc:"The region that this process looks from."`
 	Watch        Watch               `json:"watch" doc:"How to look."`
 }
@@ -80,7 +83,8 @@ type settings struct {
 	RetryInterval time.Duration     `json:"retry_interval" doc:"How often to look while a change is being confirmed, if that is more often."`
 	DependsOn     []string          `json:"depends_on" doc:"Monitors, by id or name, without which this one cannot be up: while one of them is down, this one opens no incident."`
 	Maintenance   []window          `json:"maintenance" doc:"Planned work on this monitor."`
-	Quorum        int               `json:"quorum" doc:"How many regions must agree that the site is down."`
+	Regions       []string          `json:"regions" doc:"The regions that look. Default: all."`
+	Quorum        quorum            `json:"quorum" doc:"How many regions must agree that the site is down, as 2 or 2 of 3. Default: more than half of those that look."`
 	check.Options
 }
 
@@ -115,7 +119,11 @@ type match struct {
 func builtin() document {
 	return document{
 		Store: "sqlite:vedette.db",
-		HTTP:  HTTP{Listen: "127.0.0.1:8080"},
+		Kafka: kafka{
+			Kafka: Kafka{Compression: "snappy", Group: "vedette", Partitions: 12, Format: "avro"},
+			Spool: spool{Dir: "vedette.spool", MaxBytes: 1 << 30, WhenFull: "block"},
+		},
+		HTTP: HTTP{Listen: "127.0.0.1:8080"},
 		Defaults: settings{
 			Interval:      time.Minute,
 			Timeout:       10 * time.Second,

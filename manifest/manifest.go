@@ -22,14 +22,18 @@ type Options struct {
 type File struct {
 	// Monitors are in the order of the files, with all that they inherit. Their Origin is
 	// "FILE:LINE".
-	Monitors     []vedette.Monitor
-	Store        string
+	Monitors []vedette.Monitor
+	Store    string
+	// Results is the address of the topic that results go through; "" is none.
+	Results      string
+	Kafka        Kafka
 	HTTP         HTTP
 	Connectivity Connectivity
 	Retention    vedette.Retention
 	Metrics      Metrics
 	Log          Log
-	Region       string
+	Regions      []string // all that there are; none is not said
+	Region       string   // that of this process
 	Watch        Watch
 	// Snapshot tells when the files change. It is there even if they are wrong.
 	Snapshot Snapshot
@@ -94,6 +98,7 @@ func (f *File) fill(d *decoder) {
 	if f.top == nil {
 		f.top = &node{kind: dict, at: pos{line: 1, col: 1}}
 	}
+	d.top = f.top
 	d.object(f.top, reflect.ValueOf(&f.doc).Elem(), "", func(e entry) bool {
 		return e.key == "groups" || e.key == "monitors"
 	})
@@ -107,7 +112,9 @@ func (f *File) fill(d *decoder) {
 		f.doc.Store = "memory:" // which YAML wants in quotes
 	}
 	f.Store, f.HTTP, f.Connectivity = f.doc.Store, f.doc.HTTP, f.doc.Connectivity
-	f.Metrics, f.Log, f.Region, f.Watch = f.doc.Metrics, f.doc.Log, f.doc.Region, f.doc.Watch
+	f.Metrics, f.Log, f.Watch = f.doc.Metrics, f.doc.Log, f.doc.Watch
+	f.Results, f.Kafka = f.doc.Results, f.doc.Kafka.plain()
+	f.Regions, f.Region, d.regions = f.doc.Regions, f.doc.Region, f.doc.Regions
 }
 
 // checkTop finds what is wrong with values that are well-formed.
@@ -117,8 +124,10 @@ func (d *decoder) checkTop(doc document, top *node) {
 		return cmp.Or(n, top).at
 	}
 	if text := checkStore(doc.Store); text != "" {
-		d.add(at("store"), "store", text, "want memory or sqlite:PATH")
+		d.add(at("store"), "store", text, wantStore)
 	}
+	d.checkKafka(doc, at)
+	d.checkRegions(doc, at)
 	if text := checkListen(doc.HTTP.Listen); text != "" {
 		d.add(at("http.listen"), "http.listen", text, "want HOST:PORT, as in 127.0.0.1:8080")
 	}

@@ -191,7 +191,8 @@ func (d *decoder) monitor(n *node, path string, res *resolved) {
 			Name: m.Name, Group: m.Group, Labels: m.Labels, Paused: m.Paused, Origin: d.place(n.at),
 		},
 		URL: m.URL, Interval: m.Interval, Timeout: m.Timeout, RetryInterval: m.RetryInterval,
-		Confirm: vedette.Confirm{Down: m.Confirm.Down, Up: m.Confirm.Up}, Quorum: m.Quorum,
+		Confirm: vedette.Confirm{Down: m.Confirm.Down, Up: m.Confirm.Up},
+		Regions: m.Regions, Quorum: d.looking(m.settings, l, m.Name),
 		DependsOn: ids(m.DependsOn), Maintenance: windows, Probe: probe,
 	})
 }
@@ -253,11 +254,12 @@ func (d *decoder) checkSettings(s settings, l layered) {
 		key string
 		val int
 		min int
-	}{{"confirm.down", s.Confirm.Down, 1}, {"confirm.up", s.Confirm.Up, 1}, {"quorum", s.Quorum, 0}} {
+	}{{"confirm.down", s.Confirm.Down, 1}, {"confirm.up", s.Confirm.Up, 1}} {
 		if x.val < x.min {
 			d.add(l.at(x.key), join(l.path, x.key), fmt.Sprintf("%d is less than %d", x.val, x.min), "")
 		}
 	}
+	d.ownRegions(s.Regions, l)
 	if _, set := l.stack.find("timeout"); set && s.Timeout > s.Interval && s.Interval >= minInterval {
 		key := "timeout"
 		if l.inherited(key) && !l.inherited("interval") {

@@ -87,6 +87,14 @@ func (s schema) of(t reflect.Type) object {
 		}}
 	case reflect.TypeFor[check.Size]():
 		return object{"anyOf": []any{object{"type": "string", "pattern": "^[0-9]+ *([kKmMgGtT]i?)?[bB]$"}, fromEnv()}}
+	case reflect.TypeFor[quorum]():
+		return object{"anyOf": []any{
+			object{"type": "integer"},
+			object{"type": "string", "pattern": "^[0-9]+( of [0-9]+)?$", "examples": []any{"2 of 3"}},
+			fromEnv(),
+		}}
+	case reflect.TypeFor[TLS]():
+		return object{"anyOf": []any{object{"type": "boolean"}, fromEnv(), s.basic(t)}}
 	case reflect.TypeFor[check.Secret]():
 		return s.ref("secret", func() object {
 			return object{"anyOf": []any{word(), object{

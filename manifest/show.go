@@ -74,14 +74,24 @@ func (s *shower) top() {
 	for _, url := range f.doc.Connectivity.Targets {
 		shown.Connectivity.Targets = append(shown.Connectivity.Targets, withoutPassword(url))
 	}
+	shown.Store, shown.Kafka.Registry = hidePassword(shown.Store), withoutPassword(shown.Kafka.Registry)
 	doc := reflect.ValueOf(shown)
 	for _, fd := range f.plans.of(doc.Type()) {
 		switch fd.key {
 		case "include", "defaults", "groups", "monitors", "maintenance":
 			continue
 		}
+		if fd.key == "kafka" && s.idle(fd.key) && !isRemote(f.doc.Store) {
+			continue
+		}
 		s.field(fd.key, fd.key, doc.FieldByIndex(fd.index), 0)
 	}
+}
+
+// idle reports whether a default is one of Kafka, which nothing goes through.
+func (s *shower) idle(path string) bool {
+	of, rest, _ := strings.Cut(path, ".")
+	return of == "kafka" && s.file.doc.Results == "" && !strings.HasPrefix(rest, "spool") && s.at(path).isZero()
 }
 
 // monitor shows one monitor as it is after all is resolved.
@@ -118,7 +128,7 @@ func (s *shower) shape(m *vedette.Monitor) monitor {
 		settings: settings{
 			Labels: m.Labels, Paused: m.Paused, Interval: m.Interval, Timeout: m.Timeout,
 			Confirm: confirm{Down: m.Confirm.Down, Up: m.Confirm.Up}, RetryInterval: m.RetryInterval,
-			Quorum: m.Quorum,
+			Regions: m.Regions, Quorum: quorum{m.Quorum},
 		},
 	}
 	for _, id := range m.DependsOn {
@@ -172,6 +182,8 @@ func (s *shower) origin(path string) string {
 		return "made of group and name"
 	case at.isZero() && path == "timeout":
 		return "built-in default, at most the interval"
+	case at.isZero() && path == "quorum":
+		return "built-in default, more than half of the regions"
 	case at.isZero() && path == "maintenance":
 		// What the file plans for all that match.
 		at = s.file.top.get(path).at
@@ -190,7 +202,7 @@ func (s *shower) parts(v reflect.Value) []field {
 func (s *shower) parent(path string, v reflect.Value, fields []field, indent int) {
 	for _, fd := range fields {
 		value := v.FieldByIndex(fd.index)
-		if value.IsZero() && s.at(join(path, fd.key)).isZero() && indent > 0 {
+		if inner := join(path, fd.key); s.idle(inner) || value.IsZero() && indent > 0 && s.at(inner).isZero() {
 			continue
 		}
 		s.WriteString("\n" + strings.Repeat(" ", indent+2))
@@ -227,6 +239,9 @@ func (s *shower) inline(v reflect.Value) {
 		return
 	case check.Secret:
 		s.WriteString(secretText(x))
+		return
+	case quorum:
+		fmt.Fprint(s, x[0])
 		return
 	}
 	switch v.Kind() {

@@ -18,6 +18,7 @@ const full = `
 store: "memory"
 http: {listen: ""}
 region: eu
+regions: [eu, us, ap]
 log: {level: debug}
 metrics: {labels: team, max_monitors: 5}
 connectivity: {targets: ["tcp://9.9.9.9:53"]}
@@ -32,7 +33,8 @@ monitors:
     url: https://example.com/
     paused: true
     depends_on: gateway
-    quorum: 2
+    regions: [eu, us]
+    quorum: 2 of 2
     status: [200, 3xx]
     not_pattern: '^\s+\\$'
     max_time: 1d
