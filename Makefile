@@ -6,10 +6,11 @@ help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: test
-test: ## Run all tests, race detector on: what CI runs
+test: ## Run all tests on real servers, race detector on: what CI runs
+	dev/services up || { test "$$CI" != true && echo 'make: tests that need what is missing will skip' >&2; }
 	go build ./...
 	go vet ./...
-	go test -race -timeout 30m ./...
+	set -a; eval "$$(dev/services env)"; exec go test -race -timeout 30m ./...
 
 .PHONY: build
 build: ## Build one static binary, bin/vedette

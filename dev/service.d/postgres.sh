@@ -49,8 +49,11 @@ postgres_start() {
 postgres_init() {
 	rm -rf "$1/new"
 	echo vedette >"$1/password"
-	postgres_run "$2/initdb" -D "$1/new" -U vedette --pwfile="$1/password" --auth-local=trust \
-		--auth-host=scram-sha-256 --encoding=UTF8 --locale=C >>"$1/server.log" 2>&1 && mv "$1/new" "$1/data"
+	{
+		postgres_run "$2/initdb" -D "$1/new" -U vedette --pwfile="$1/password" --auth-local=trust \
+			--auth-host=scram-sha-256 --encoding=UTF8 --locale=C &&
+			echo 'create database vedette' | postgres_run "$2/postgres" --single -D "$1/new" postgres
+	} >>"$1/server.log" 2>&1 && mv "$1/new" "$1/data"
 }
 
 # postgres_settings: as safe as in production, roomy enough for the benchmarks.
@@ -76,12 +79,7 @@ postgres_settings() {
 	END
 }
 
-postgres_ready() {
-	local ask
-	ask=(postgres_run "$(postgres_bin)/psql" -X -q -t -A -h "$(postgres_home)" -p "$(port postgres)" -U vedette -d postgres)
-	[ "$("${ask[@]}" -c "select 1 from pg_database where datname = 'vedette'")" = 1 ] ||
-		"${ask[@]}" -c 'create database vedette'
-}
+postgres_ready() { [ "$("$(postgres_bin)/psql" -X -t -A -c 'select 1' "$(own_url postgres)" 2>>"$dir/postgres/log")" = 1 ]; }
 
 postgres_wipe() {
 	rm -rf "/var/tmp/vedette-$id-postgres"

@@ -9,7 +9,7 @@
 #   NAME_mark          print what the command line of that process must contain
 #   NAME_asks          print a request of its protocol
 #   NAME_told          print the begin of the right answer in hex; ? stands for any digit
-#   NAME_ready         do what is left when it answers the first time (optional)
+#   NAME_ready         ask more of it than an answer when it has started (optional)
 #   NAME_url ADDRESS   print what the tests want
 #   NAME_stop_signal, NAME_crash_signal
 #   NAME_sweep         end what still runs beside a server that has ended (optional)
@@ -149,6 +149,7 @@ decide() {
 # start starts one service and waits until it answers.
 start() {
 	local name=$1 begun=$EPOCHREALTIME from
+	! answers "$name" || return 0 # another dev/services was faster
 	from=$(cat "$dir/$name/from")
 	[ -n "$(pid_of "$name")" ] || sweep "$name"
 	reserve "$name"
