@@ -163,6 +163,7 @@ func TestTheSchemaAllowsWhatIsValid(t *testing.T) {
 	for _, text := range []string{
 		full, string(manifest.Init(nil)), show(t, parse(t, full, "KEY=k"), ""),
 		"monitors:\n- {name: 1, url: 'tcp://a:1', interval: '${I}', timeout: .5s, confirm: {down: '${N}'}, expect: {that: a, say: b}, x-a: 1, paused: '${P:-true}'}\n",
+		scaled, threeRegions, "results: kafka://k:1/t\nkafka: {tls: true, sasl: {user: u, password: {file: p}}, spool: {max_bytes: '${N}'}}\ndefaults: {quorum: '${Q}'}\n",
 		"groups: {shop: }\nmonitors: []\nx-a: {b: 1}\nmaintenance: {from: 2026-01-01, for: 1h}\nretention: {results: 0}\n",
 	} {
 		if err := validate(t, text); err != nil {
@@ -184,6 +185,8 @@ func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 		"yes":                     "defaults: {paused: yes}\n",
 		"a size without unit":     "defaults: {request: {max_body: 100}}\n",
 		"a secret of a map":       "defaults: {request: {bearer: {env: A}}}\n",
+		"a quorum of words":       "defaults: {quorum: most}\n",
+		"tls that is a text":      "kafka: {tls: maybe}\n",
 		"a list for a map":        "defaults: {labels: [a]}\n",
 	} {
 		if err := validate(t, text); err == nil {
@@ -209,7 +212,7 @@ func TestWhatTheSchemaRefusesIsAMistake(t *testing.T) {
 			allowed = append(allowed, strings.TrimSuffix(name, ".yaml"))
 		}
 	}
-	if want := []string{"environment", "maintenance", "places", "warning-none"}; !reflect.DeepEqual(allowed, want) {
+	if want := []string{"environment", "halves", "maintenance", "places", "tls", "warning-kafka", "warning-none"}; !reflect.DeepEqual(allowed, want) {
 		t.Errorf("the schema allows %v, want %v", allowed, want)
 	}
 }

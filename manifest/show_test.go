@@ -18,7 +18,6 @@ const full = `
 store: "memory"
 http: {listen: ""}
 region: eu
-regions: [eu, us, ap]
 log: {level: debug}
 metrics: {labels: team, max_monitors: 5}
 connectivity: {targets: ["tcp://9.9.9.9:53"]}
@@ -33,7 +32,6 @@ monitors:
     url: https://example.com/
     paused: true
     depends_on: gateway
-    regions: [eu, us]
     quorum: 2 of 2
     status: [200, 3xx]
     not_pattern: '^\s+\\$'
@@ -53,6 +51,8 @@ monitors:
       reuse: true
     tls: {min_version: "1.2"}
     ip: 4
+    regions: [eu, us]
+regions: [eu, us, ap]
 maintenance:
   - {name: move, match: {group: shop}, from: 2026-03-01 10:00, to: 2026-03-01 12:00}
 `
