@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -71,14 +72,23 @@ func (w *Watch) apply(now []vedette.Monitor, gone []vedette.MonitorID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range now {
+		if len(m.Regions) > 0 && !slices.Contains(m.Regions, w.c.Region) {
+			w.leave(m.ID)
+			continue
+		}
 		w.put(m)
 	}
 	for _, id := range gone {
-		if s := w.sites[id]; s != nil {
-			s.gone = true
-			w.strike(s)
-			w.bury(s)
-		}
+		w.leave(id)
+	}
+}
+
+// leave looks no more at what was deleted, or is for other regions now.
+func (w *Watch) leave(id vedette.MonitorID) {
+	if s := w.sites[id]; s != nil {
+		s.gone = true
+		w.strike(s)
+		w.bury(s)
 	}
 }
 

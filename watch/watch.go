@@ -40,6 +40,7 @@ type Config struct {
 	// state, so that their rechecks go on. Without it they begin anew.
 	Reader vedette.Reader
 
+	// Region is where we look from: at the monitors that name it among their Regions, or none.
 	Region string
 	Owner  string // a random id, one a process; empty means one is made
 	Shards int    // how many shards the region has, the same for all its watchers; 0 means 64
