@@ -63,6 +63,7 @@ func (s *Store) Prune(_ context.Context, now time.Time, keep vedette.Retention) 
 	maps.DeleteFunc(s.incidents, func(_ vedette.ID, in vedette.Incident) bool {
 		return !in.Closed.IsZero() && older(in.Closed, now, keep.Failures)
 	})
+	s.pruneLetters(now, keep.Failures)
 	maps.DeleteFunc(s.rollups, func(key rollupKey, r vedette.Rollup) bool {
 		if key.period == vedette.Daily {
 			return older(r.At, now, keep.Daily)
@@ -151,6 +152,7 @@ func (s *Store) Size(context.Context) (vedette.Size, error) {
 	rows := map[string]int64{
 		"results": 0, "statuses": int64(len(s.statuses)), "incidents": int64(len(s.incidents)),
 		"rollups": int64(len(s.rollups)), "dirty": int64(len(s.dirty)),
+		"stream_offsets": int64(len(s.positions)), "dead_letters": int64(len(s.letters)),
 	}
 	for own := range maps.Values(s.series) {
 		rows["results"] += int64(len(own.results))

@@ -17,8 +17,8 @@ var (
 	_ vedette.Keeper = (*Store)(nil)
 )
 
-// A Store is a Writer, a Reader and a Keeper, and has a registry of monitors and a Leaser. It is
-// safe for concurrent use.
+// A Store is a Writer, a Reader and a Keeper, and has a registry of monitors, a Leaser, positions
+// and dead letters. It is safe for concurrent use.
 type Store struct {
 	monitors monitors
 	leases   leases
@@ -29,7 +29,9 @@ type Store struct {
 	incidents map[vedette.ID]vedette.Incident
 	rollups   map[rollupKey]vedette.Rollup
 	dirty     map[slotKey]int64 // marks
-	mark      int64             // the last one given
+	positions map[place]vedette.Position
+	letters   map[vedette.ID]letter
+	mark      int64 // the last one given
 	shards    int
 }
 
@@ -46,6 +48,8 @@ func New() *Store {
 		incidents: map[vedette.ID]vedette.Incident{},
 		rollups:   map[rollupKey]vedette.Rollup{},
 		dirty:     map[slotKey]int64{},
+		positions: map[place]vedette.Position{},
+		letters:   map[vedette.ID]letter{},
 	}
 }
 

@@ -30,11 +30,22 @@ func (s *Store) Write(ctx context.Context, b vedette.Batch) error {
 	for _, in := range b.Incidents {
 		s.incidents[in.ID] = in
 	}
+	for _, d := range b.Dead {
+		s.bury(d)
+	}
+	for _, p := range b.Positions {
+		s.move(p)
+	}
 	return nil
 }
 
 // check says whether all of b may be written.
 func (s *Store) check(b vedette.Batch) error {
+	for _, p := range b.Positions {
+		if err := s.movable(p); err != nil {
+			return err
+		}
+	}
 	for _, r := range b.Results {
 		if err := checkResult(r); err != nil {
 			return fmt.Errorf("result %s of monitor %q: %w", r.ID, r.Monitor, err)
@@ -53,6 +64,11 @@ func (s *Store) check(b vedette.Batch) error {
 	for _, in := range b.Incidents {
 		if in.ID.IsZero() || in.Monitor == "" {
 			return fmt.Errorf("incident without an id or a monitor: %w", vedette.ErrRefused)
+		}
+	}
+	for _, d := range b.Dead {
+		if d.ID.IsZero() {
+			return fmt.Errorf("dead letter without an id: %w", vedette.ErrRefused)
 		}
 	}
 	return nil

@@ -41,6 +41,7 @@ func (t *tx) prune(now time.Time, keep vedette.Retention) (more bool, err error)
 		func() (bool, error) { return t.pruneOld("results", now, keep.Results) },
 		func() (bool, error) { return t.pruneOld("failures", now, longer(keep.Results, keep.Failures)) },
 		func() (bool, error) { return t.pruneIncidents(now, keep.Failures) },
+		func() (bool, error) { return t.pruneLetters(now, keep.Failures) },
 		func() (bool, error) { return t.pruneRollups(vedette.Hourly, now, keep.Hourly) },
 		func() (bool, error) { return t.pruneRollups(vedette.Daily, now, keep.Daily) },
 		func() (bool, error) { return t.cut(keep.MaxBytes) },

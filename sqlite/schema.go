@@ -27,6 +27,11 @@ import (
 //	monitors   the registry. doc is JSON, null once deleted; rev is the revision of its last
 //	           change, and the greatest is that of the registry.
 //	leases     a lease that has ended stays for its token.
+//	stream_offsets  how far groups (grp) have come in partitions (part) of topics: next is where
+//	           to go on, through the time by which all that was sent lies before it.
+//	dead_letters  at is when the message was sent, first and next its stretch of the stream; grp
+//	           is "" if its source has no positions. header is JSON, its values in base64. sent is
+//	           1 once it was sent to where people look.
 //	counts     rows by table, and "mark" (the last given to a slot) and "shards".
 //
 //go:embed migrations/*.sql

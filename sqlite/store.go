@@ -32,8 +32,8 @@ type Options struct {
 	Log      *slog.Logger // nil discards
 }
 
-// A Store is a Writer, a Reader and a Keeper, and has a registry of monitors and a Leaser. It is
-// safe for concurrent use.
+// A Store is a Writer, a Reader and a Keeper, and has a registry of monitors, a Leaser, positions
+// and dead letters. It is safe for concurrent use.
 type Store struct {
 	path     string
 	readOnly bool

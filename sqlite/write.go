@@ -41,6 +41,11 @@ func check(b vedette.Batch) error {
 			return fmt.Errorf("incident without an id or a monitor: %w", vedette.ErrRefused)
 		}
 	}
+	for i := range b.Dead {
+		if b.Dead[i].ID.IsZero() {
+			return fmt.Errorf("dead letter without an id: %w", vedette.ErrRefused)
+		}
+	}
 	return nil
 }
 
@@ -59,6 +64,11 @@ func checkResult(r *vedette.Result) error {
 }
 
 func (t *tx) write(b vedette.Batch) error {
+	for i := range b.Positions {
+		if err := t.move(&b.Positions[i]); err != nil {
+			return err
+		}
+	}
 	var buf []byte
 	for i := range b.Results {
 		r := &b.Results[i]
@@ -81,6 +91,11 @@ func (t *tx) write(b vedette.Batch) error {
 	for i := range b.Incidents {
 		if err := t.writeIncident(&b.Incidents[i]); err != nil {
 			return fmt.Errorf("incident %s: %w", b.Incidents[i].ID, err)
+		}
+	}
+	for i := range b.Dead {
+		if err := t.writeLetter(&b.Dead[i]); err != nil {
+			return fmt.Errorf("dead letter %s: %w", b.Dead[i].ID, err)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -74,6 +75,13 @@ func write(t testing.TB, w vedette.Writer, b vedette.Batch) {
 	if err := w.Write(t.Context(), b); err != nil {
 		t.Fatalf("Write: %v", err)
 	}
+}
+
+// ended returns a context that has ended.
+func ended(t testing.TB) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }
 
 func found(results ...vedette.Result) vedette.Batch {

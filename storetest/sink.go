@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -68,9 +67,7 @@ func testSendMany(t *testing.T, s vedette.Sink, kept func() []vedette.Result) {
 
 func testSendEnded(t *testing.T, s vedette.Sink, kept func() []vedette.Result) {
 	all := looks("a", noon, 20, time.Second)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.Send(ctx, vedette.Found{Results: all}); err == nil {
+	if err := s.Send(ended(t), vedette.Found{Results: all}); err == nil {
 		same(t, "kept when Send said so", ids(kept()), ids(all))
 	}
 	send(t, s, true, all...)

@@ -16,6 +16,8 @@ type Store interface {
 	vedette.Keeper
 	Monitors() vedette.Monitors
 	Leases() vedette.Leaser
+	Positions() vedette.Positions
+	Letters() vedette.DeadLetters
 	// Shards returns the shard count of the store: the first one that was wanted.
 	Shards(ctx context.Context, want int) (int, error)
 	Close() error
@@ -33,6 +35,8 @@ func TestStore(t *testing.T, open func(t *testing.T) Store) {
 	t.Run("Writer", func(t *testing.T) { TestWriter(t, open) })
 	t.Run("Reader", func(t *testing.T) { TestReader(t, open) })
 	t.Run("Keeper", func(t *testing.T) { TestKeeper(t, open) })
+	t.Run("Positions", func(t *testing.T) { TestPositions(t, open) })
+	t.Run("Letters", func(t *testing.T) { TestLetters(t, open) })
 	t.Run("Shards", func(t *testing.T) { testShards(t, open(t)) })
 	t.Run("Sink", func(t *testing.T) {
 		TestSink(t, func(t *testing.T) (vedette.Sink, func() []vedette.Result) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ func TestWriter(t *testing.T, open func(t *testing.T) Store) {
 		"refuses what it could not tell apart":   testWriteRefuses,
 		"refuses a status from an older one":     testWriteConflict,
 		"loses no update to another writer":      testWriteRace,
+		"loses no update of many at once":        testWriteCross,
 		"keeps results sent by many at once":     testWriteMany,
 		"keeps nothing of a batch that is ended": testWriteEnded,
 	} {
@@ -233,6 +235,66 @@ func increment(ctx context.Context, s Store) error {
 	}
 }
 
+// testWriteCross lets eight writers each add four times to the same statuses, given in any
+// order, and reads again what another was faster at. A deadlock would be an error of the store,
+// or end the time it has.
+func testWriteCross(t *testing.T, s Store) {
+	const writers, times, monitors = 8, 4, 6
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var done sync.WaitGroup
+	for w := range writers {
+		done.Go(func() {
+			for i := range times {
+				if err := incrementAll(ctx, s, monitors, look("w", noon.Add(time.Duration(w*times+i)*time.Second))); err != nil {
+					t.Errorf("writer %d: %v", w, err)
+					return
+				}
+			}
+		})
+	}
+	done.Wait()
+	all, err := s.Latest(t.Context())
+	if err != nil || len(all) != monitors {
+		t.Fatalf("%d statuses, want %d; %v", len(all), monitors, err)
+	}
+	for _, st := range all {
+		if st.Seq != writers*times || st.Version != writers*times {
+			t.Errorf("seq %d version %d of %s after %d updates: an update was lost", st.Seq, st.Version, st.Monitor, writers*times)
+		}
+	}
+	same(t, "results of all writes that were kept", len(history(t, s, "w", vedette.Span{})), writers*times)
+}
+
+// incrementAll adds one to the Seq of each of n statuses, in one batch with r, trying until
+// nobody was faster.
+func incrementAll(ctx context.Context, s Store, n int, r vedette.Result) error {
+	all := make([]vedette.MonitorID, n)
+	for i := range all {
+		all[i] = monitorID(i)
+	}
+	for {
+		was, err := s.Latest(ctx, all...)
+		if err != nil {
+			return fmt.Errorf("latest: %w", err)
+		}
+		byID := map[vedette.MonitorID]vedette.Status{}
+		for _, st := range was {
+			byID[st.Monitor] = st
+		}
+		b := found(r)
+		for _, i := range rand.Perm(n) {
+			st := byID[all[i]]
+			st.Monitor = all[i]
+			st.Seq++
+			b.Statuses = append(b.Statuses, st)
+		}
+		if err := s.Write(ctx, b); !errors.Is(err, vedette.ErrConflict) {
+			return err
+		}
+	}
+}
+
 // testWriteMany lets eight writers send overlapping results, while a reader looks.
 func testWriteMany(t *testing.T, s Store) {
 	all := looks("a", noon, 400, 500*time.Millisecond)
@@ -254,10 +316,8 @@ func testWriteMany(t *testing.T, s Store) {
 }
 
 func testWriteEnded(t *testing.T, s Store) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
 	all := looks("a", noon, 10, time.Second)
-	if err := s.Write(ctx, found(all...)); !errors.Is(err, context.Canceled) {
+	if err := s.Write(ended(t), found(all...)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Write under an ended context: %v", err)
 	}
 	if got := history(t, s, "a", vedette.Span{}); len(got) != 0 {
