@@ -2,9 +2,9 @@
 # The same services from deploy/compose/compose.yaml, one Compose project a folder.
 
 compose() {
-	local name
+	local name port
 	for name in "${known[@]}"; do
-		export "${name^^}_PORT=$(cat "$dir/$name/port.port" 2>/dev/null || echo 0)"
+		if port=$(port "$name" 2>/dev/null); then export "VEDETTE_${name^^}_PORT=$port"; fi
 	done
 	docker compose -p "vedette-$id" -f "$root/deploy/compose/compose.yaml" "$@" 9>&-
 }

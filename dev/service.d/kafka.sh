@@ -2,7 +2,8 @@
 # Apache Kafka, one node that is broker and controller, from its own jars on Maven Central.
 kafka_version=4.3.1
 log4j_version=2.25.3
-kafka_jars=${XDG_CACHE_HOME:-$HOME/.cache}/vedette/kafka-$kafka_version
+maven_plugin=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
+kafka_jars=${XDG_CACHE_HOME:-${HOME:-~}/.cache}/vedette/kafka-$kafka_version
 
 kafka_packages() {
 	has java || echo default-jre-headless
@@ -28,10 +29,11 @@ kafka_fetch() {
 	say kafka "fetching the jars of Kafka $kafka_version"
 	mkdir -p "$new"
 	kafka_pom >"$new/pom.xml"
-	mvn -B -q -f "$new/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+	mvn -B -q -Dstyle.color=never -f "$new/pom.xml" "$maven_plugin:copy-dependencies" -DincludeScope=runtime \
 		-DoutputDirectory="$new" >"$dir/mvn.log" 2>&1 9>&- || {
 		say kafka "Maven failed; the end of $dir/mvn.log:"
 		tail -n 10 "$dir/mvn.log" | sed 's/^/    /' >&2
+		rm -rf "$new"
 		return 1
 	}
 	# Another clone may have been faster.

@@ -3,7 +3,10 @@
 
 rabbitmq_bin=/usr/lib/rabbitmq/bin
 
-rabbitmq_packages() { [ -x $rabbitmq_bin/rabbitmq-server ] || echo rabbitmq-server; }
+rabbitmq_packages() {
+	[ -x $rabbitmq_bin/rabbitmq-server ] || echo rabbitmq-server
+	has pgrep || echo procps
+}
 rabbitmq_ports() { echo port node mapper; }
 rabbitmq_url() { echo "amqp://vedette:vedette@$1/"; }
 rabbitmq_pid() { cat "$dir/rabbitmq/pid"; }
