@@ -1,8 +1,13 @@
 package manifest
 
 import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -47,4 +52,57 @@ func TestPathsLeadToValues(t *testing.T) {
 			t.Errorf("%s leads to %+v, %v", path, n, whole)
 		}
 	}
+}
+
+// FuzzSitemon imports anything: what is made of it is a configuration, or its mistakes are told.
+func FuzzSitemon(f *testing.F) {
+	paths, err := filepath.Glob("testdata/sitemon/*/*.y*ml")
+	if err != nil || len(paths) < 6 {
+		f.Fatal(paths, err)
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := newSitemon(Options{})
+		s.read("a.yaml", data)
+		_, err := s.imported()
+		var wrong Errors
+		if err == nil {
+			return
+		}
+		if !errors.As(err, &wrong) {
+			t.Fatal(err)
+		}
+		for _, one := range wrong {
+			if one.File != "a.yaml" {
+				t.Fatalf("not valid: %v\n%s", one, s.write())
+			}
+		}
+	})
+}
+
+// TestImportedTextsAreTheSameTexts: whatever a text holds, YAML and variables leave it alone.
+func TestImportedTextsAreTheSameTexts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.StringMatching("[${}a#: '\\\\\"%-]{1,8}")).Draw(t, "text")
+		s := newSitemon(Options{})
+		s.store, s.every = "memory:", time.Second
+		s.sites = []oldSite{{url: "http://a/" + text, pattern: text, every: time.Second}}
+		f, err := Parse("a.yaml", s.write(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(f.Monitors) != 1 || f.Monitors[0].URL != "http://a/"+text {
+			t.Fatalf("got %+v", f.Monitors)
+		}
+		var probe struct{ Pattern []string }
+		if err := json.Unmarshal(f.Monitors[0].Probe, &probe); err != nil || text != "" && (len(probe.Pattern) != 1 || probe.Pattern[0] != text) {
+			t.Fatalf("got %s", f.Monitors[0].Probe)
+		}
+	})
 }
