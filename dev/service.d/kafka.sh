@@ -66,7 +66,6 @@ kafka_start() {
 	fi
 	daemon kafka java -Xms256m -Xmx768m -Djava.awt.headless=true -cp "$kafka_jars/*" \
 		"-Dlog4j2.configurationFile=$home/log4j2.properties" kafka.Kafka "$home/server.properties"
-	echo $! >"$home/pid"
 }
 
 kafka_java() { java -cp "$kafka_jars/*" "$@"; }

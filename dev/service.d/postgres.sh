@@ -15,9 +15,10 @@ postgres_mark() { echo "-D $(postgres_home)/data"; }
 postgres_stop_signal() { echo INT; }
 postgres_crash_signal() { echo QUIT; }
 
-# The start packet of protocol 3.0 for user vedette; a server that is starting up answers E, not R.
+# The start packet of protocol 3.0 for user vedette. A server that is starting up answers E, not R; all of
+# R is read, because the server logs an answer that was not.
 postgres_asks() { printf '\0\0\0\x16\0\3\0\0user\0vedette\0\0'; }
-postgres_told() { echo 52; }
+postgres_told() { printf '52%046d' 0 | tr 0 '?'; }
 
 postgres_run() {
 	if [ "$(id -u)" -eq 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi

@@ -9,7 +9,7 @@ rabbitmq_packages() {
 }
 rabbitmq_ports() { echo port node mapper; }
 rabbitmq_url() { echo "amqp://vedette:vedette@$1/"; }
-rabbitmq_pid() { cat "$dir/rabbitmq/pid"; }
+rabbitmq_pid() { cat "$dir/rabbitmq/node.pid"; }
 rabbitmq_mark() { echo "-home $dir/rabbitmq "; }
 rabbitmq_asks() { printf 'AMQP\0\0\x09\1'; }
 rabbitmq_told() { echo 010000; } # a method frame on channel 0: connection.start
@@ -31,7 +31,7 @@ rabbitmq_env() {
 	export RABBITMQ_MNESIA_BASE=$HOME/data
 	export RABBITMQ_LOG_BASE=$HOME/data
 	export RABBITMQ_LOGS=- # to $dir/rabbitmq/log, as all
-	export RABBITMQ_PID_FILE=$HOME/pid
+	export RABBITMQ_PID_FILE=$HOME/node.pid
 }
 
 rabbitmq_start() {
@@ -43,7 +43,7 @@ rabbitmq_start() {
 		default_user = vedette
 		default_pass = vedette
 	END
-	rm -f "$home/pid"
+	rm -f "$home/node.pid"
 	# Started here, the mapper is known to be ours to end.
 	daemon rabbitmq epmd -address 127.0.0.1 -port "$(port rabbitmq mapper)"
 	(rabbitmq_env && daemon rabbitmq "$rabbitmq_bin/rabbitmq-server")

@@ -13,6 +13,6 @@ redis_crash_signal() { echo KILL; }
 
 redis_start() {
 	mkdir -p "$dir/redis/data"
-	daemon redis redis-server --bind 127.0.0.1 --port "$(port redis)" --pidfile "$dir/redis/pid" --daemonize yes \
-		--dir "$dir/redis/data" --logfile "$dir/redis/log" --appendonly yes --maxmemory-policy noeviction
+	daemon redis redis-server --bind 127.0.0.1 --port "$(port redis)" --dir "$dir/redis/data" \
+		--appendonly yes --maxmemory-policy noeviction
 }

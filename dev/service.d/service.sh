@@ -38,11 +38,13 @@ lock() {
 	flock -w 900 9 || fail services "another dev/services works on $dir for too long"
 }
 
-# daemon runs a program that outlives us and our terminal, with what it says in $dir/NAME/log.
+# daemon runs a program that outlives us and our terminal in the folder $dir/NAME, with its pid in the file
+# pid and what it says in the file log.
 daemon() {
-	local name=$1
+	local home=$dir/$1
 	shift
-	setsid "$@" </dev/null >>"$dir/$name/log" 2>&1 9>&- &
+	(cd "$home" && exec setsid "$@" </dev/null >>log 2>&1 9>&-) &
+	echo $! >"$home/pid"
 }
 
 variable() { echo "VEDETTE_TEST_${1^^}"; }
@@ -166,6 +168,7 @@ debian_start() {
 	[ -n "$(pid_of "$name")" ] || "${name}_start" || return
 	until answers "$name"; do
 		[ $SECONDS -lt $end ] || return
+		[ -n "$(pid_of "$name")" ] || kill -0 "$(cat "$dir/$name/pid")" 2>/dev/null || return
 		sleep 0.1
 	done
 	if defined "${name}_ready"; then "${name}_ready"; fi
