@@ -68,7 +68,7 @@ func unsent(t testing.TB, s Store, n int) []vedette.DeadLetter {
 	return got
 }
 
-func sent(t testing.TB, s Store, letters ...vedette.DeadLetter) {
+func noteSent(t testing.TB, s Store, letters ...vedette.DeadLetter) {
 	t.Helper()
 	if err := s.Letters().Sent(t.Context(), letterIDs(letters)...); err != nil {
 		t.Fatalf("Sent: %v", err)
@@ -106,7 +106,7 @@ func testLetterOnce(t *testing.T, s Store) {
 	bury(t, s, one, one)
 	bury(t, s, one, two)
 	same(t, "letters", letterIDs(unsent(t, s, 10)), letterIDs([]vedette.DeadLetter{one, two}))
-	sent(t, s, one)
+	noteSent(t, s, one)
 	bury(t, s, one)
 	same(t, "letters once the first is sent", letterIDs(unsent(t, s, 10)), letterIDs([]vedette.DeadLetter{two}))
 }
@@ -146,12 +146,12 @@ func testUnsent(t *testing.T, s Store) {
 func testSent(t *testing.T, s Store) {
 	all := []vedette.DeadLetter{letter(noon), letter(noon.Add(time.Second)), lost(noon.Add(2 * time.Second))}
 	bury(t, s, all...)
-	sent(t, s)
-	sent(t, s, all[1])
+	noteSent(t, s)
+	noteSent(t, s, all[1])
 	same(t, "left", letterIDs(unsent(t, s, 10)), letterIDs([]vedette.DeadLetter{all[0], all[2]}))
-	sent(t, s, all[1], letter(noon), all[0])
+	noteSent(t, s, all[1], letter(noon), all[0])
 	same(t, "left of an unknown one and two", letterIDs(unsent(t, s, 10)), letterIDs(all[2:]))
-	sent(t, s, all[2])
+	noteSent(t, s, all[2])
 	same(t, "left of all", unsent(t, s, 10), nil)
 }
 
@@ -167,7 +167,7 @@ func letterRows(t testing.TB, s Store) int64 {
 func testPruneLetters(t *testing.T, s Store) {
 	old, waiting, young := letter(noon), letter(noon.Add(time.Second)), letter(noon.Add(time.Hour))
 	bury(t, s, old, waiting, young)
-	sent(t, s, old, young)
+	noteSent(t, s, old, young)
 	keep := vedette.Retention{Results: time.Minute, Failures: time.Hour}
 	prune(t, s, old.Dead.Add(time.Hour-time.Microsecond), keep)
 	same(t, "rows just before the end", letterRows(t, s), int64(3))
@@ -181,7 +181,7 @@ func testPruneLetters(t *testing.T, s Store) {
 func testPruneNoLetters(t *testing.T, s Store) {
 	one := letter(noon)
 	bury(t, s, one)
-	sent(t, s, one)
+	noteSent(t, s, one)
 	prune(t, s, noon.AddDate(50, 0, 0), vedette.Retention{Results: time.Hour})
 	same(t, "rows", letterRows(t, s), int64(1))
 }
@@ -191,7 +191,7 @@ func testLetterSize(t *testing.T, s Store) {
 	one := letter(noon)
 	bury(t, s, one, lost(noon))
 	bury(t, s, one)
-	sent(t, s, one)
+	noteSent(t, s, one)
 	same(t, "rows", letterRows(t, s), int64(2))
 }
 
