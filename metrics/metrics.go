@@ -33,6 +33,8 @@ type Config struct {
 type Metrics struct {
 	registry *prometheus.Registry
 	monitors *monitors
+	kafka    *Kafka
+	stream   *Stream
 	looks
 	store
 	config
@@ -76,6 +78,8 @@ func New(c Config) *Metrics {
 	m := &Metrics{
 		registry: f.registry,
 		monitors: newMonitors(c.Region, c.Labels, cmp.Or(c.MaxMonitors, 10_000)),
+		kafka:    newKafka(f),
+		stream:   newStream(f),
 		looks:    newLooks(f),
 		store:    newStore(f),
 		config:   newConfig(f),

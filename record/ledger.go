@@ -22,6 +22,10 @@ type ledger struct {
 	// needed so far, and an empty one for a monitor that has none.
 	all      bool
 	statuses map[vedette.MonitorID]vedette.Status
+	// results is the memory for those of a draft, where News are done with when Told returns.
+	results []vedette.Result
+	defined []*definition // that for what ready returns
+	lately  int           // how many statuses the last draft had
 }
 
 func (r *Record) newLedger(all bool) *ledger {
@@ -46,7 +50,8 @@ func (l *ledger) readAll(ctx context.Context) error {
 func (l *ledger) commit(ctx context.Context, fold func(*draft) error) error {
 	pause := retry.Backoff{Min: 5 * time.Millisecond, Max: 100 * time.Millisecond}
 	for attempt := 1; ; attempt++ {
-		d := &draft{ledger: l, statuses: make(map[vedette.MonitorID]vedette.Status)}
+		d := &draft{ledger: l, statuses: make(map[vedette.MonitorID]vedette.Status, l.lately)}
+		d.batch.Results = l.results[:0]
 		if err := fold(d); err != nil {
 			return err
 		}
@@ -56,6 +61,7 @@ func (l *ledger) commit(ctx context.Context, fold func(*draft) error) error {
 		err := l.record.cfg.Writer.Write(ctx, d.finish())
 		if err == nil {
 			d.adopt()
+			l.keepMemory(d)
 			return nil
 		}
 		if !errors.Is(err, vedette.ErrConflict) || attempt > maxConflicts {
@@ -67,6 +73,14 @@ func (l *ledger) commit(ctx context.Context, fold func(*draft) error) error {
 		if err := l.reread(ctx, slices.Collect(maps.Keys(d.statuses))); err != nil {
 			return err
 		}
+	}
+}
+
+// keepMemory lets the next draft have the memory of this one, which is of about its size.
+func (l *ledger) keepMemory(d *draft) {
+	l.lately = len(d.statuses)
+	if !l.all {
+		l.results = d.batch.Results[:0]
 	}
 }
 
@@ -95,14 +109,16 @@ func (l *ledger) reread(ctx context.Context, ids []vedette.MonitorID) error {
 }
 
 // ready makes sure that what folding these results takes is at hand, and returns the definitions
-// of their monitors, nil for one that is gone.
+// of their monitors, nil for one that is gone, until it is called again.
 func (l *ledger) ready(ctx context.Context, results []vedette.Result) ([]*definition, error) {
-	defs := make([]*definition, len(results))
+	defs := slices.Grow(l.defined[:0], len(results))[:len(results)]
+	l.defined = defs
 	var ask []vedette.MonitorID
 	for i := range results {
 		r := &results[i]
 		def, err := l.defs.of(ctx, r)
 		if errors.Is(err, vedette.ErrNotFound) {
+			defs[i] = nil
 			continue
 		}
 		if err != nil {

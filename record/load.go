@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,13 @@ func (l load) cut(from, to int) load {
 }
 
 // read decodes messages.
-func (l *lane) read(messages []vedette.Message) load {
-	b := load{messages: messages, results: make([]vedette.Result, len(messages)), dead: make([]string, len(messages))}
+func (l *lane) read(ctx context.Context, messages []vedette.Message) (load, error) {
+	n := len(messages)
+	l.loaded.results = slices.Grow(l.loaded.results[:0], n)[:n]
+	l.loaded.dead = slices.Grow(l.loaded.dead[:0], n)[:n]
+	clear(l.loaded.results)
+	clear(l.loaded.dead)
+	b := load{messages: messages, results: l.loaded.results, dead: l.loaded.dead}
 	now := time.Now()
 	oldest := time.Time{}
 	if keep := l.ledger.record.retention.Load().Results; keep > 0 {
@@ -42,10 +48,12 @@ func (l *lane) read(messages []vedette.Message) load {
 				"partition", m.Position.Partition, "from", m.Position.From, "next", m.Position.Next, "why", string(m.Body))
 			continue
 		}
-		resent, err := l.Decode(m, r)
+		resent, err := l.Decode(ctx, m, r)
 		switch {
-		case err != nil:
+		case errors.Is(err, vedette.ErrRefused):
 			b.dead[i] = err.Error()
+		case err != nil:
+			return b, fmt.Errorf("decode offset %d of partition %d of %s: %w", m.Position.Next-1, m.Position.Partition, m.Topic, err)
 		case r.StartedAt.Before(oldest):
 			b.dead[i] = fmt.Sprintf("out_of_range: looked at %s, older than what is kept", r.StartedAt.Format(time.RFC3339))
 		case r.StartedAt.After(newest):
@@ -53,7 +61,7 @@ func (l *lane) read(messages []vedette.Message) load {
 		}
 		b.resent = b.resent || resent
 	}
-	return b
+	return b, nil
 }
 
 // write keeps a load. What the store refuses it finds by halves, each kept on its own, and makes
@@ -80,7 +88,7 @@ func (l *lane) write(ctx context.Context, b load) error {
 
 // commit writes a load in one transaction, positions included.
 func (l *lane) commit(ctx context.Context, b load) error {
-	results := make([]vedette.Result, 0, len(b.results))
+	results := l.alive[:0]
 	var letters []vedette.DeadLetter
 	now := time.Now()
 	for i := range b.messages {
@@ -93,6 +101,7 @@ func (l *lane) commit(ctx context.Context, b load) error {
 			results = append(results, b.results[i])
 		}
 	}
+	l.alive = results
 	positions := advance(b.messages)
 	err := l.ledger.commit(ctx, func(d *draft) error {
 		d.batch.Resent, d.batch.Dead, d.batch.Positions = b.resent, letters, positions

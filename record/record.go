@@ -50,7 +50,7 @@ type Config struct {
 	Log   *slog.Logger  // nil discards
 }
 
-// News is what one commit made so.
+// News is what one commit made so. Its slices are not to be kept after Told has returned.
 type News struct {
 	Results   []vedette.Result
 	Statuses  []vedette.Status

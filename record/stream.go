@@ -17,10 +17,10 @@ type StreamConfig struct {
 	// Source gives the messages of one monitor in order, and their positions as they are
 	// claimed from the store that the record writes to.
 	Source vedette.Source
-	// Decode reads the result that a message carries, and whether it may be kept already. Its
-	// error begins with the class of the dead letter that the message becomes: undecodable or
-	// invalid.
-	Decode func(m *vedette.Message, r *vedette.Result) (resent bool, err error)
+	// Decode reads the result that a message carries, and whether it may be kept already. An
+	// error that wraps ErrRefused makes the message a dead letter, and its text begins with a
+	// class: undecodable or invalid. After any other error all is received again.
+	Decode func(ctx context.Context, m *vedette.Message, r *vedette.Result) (resent bool, err error)
 	// Lanes is how many sessions are read side by side; 0 means 2, which keeps both this
 	// process and the store busy.
 	Lanes int
@@ -100,6 +100,11 @@ type lane struct {
 	StreamConfig
 	ledger *ledger
 	log    *slog.Logger
+
+	// Memory that is used again.
+	batch  []vedette.Message
+	loaded load
+	alive  []vedette.Result
 }
 
 // lastWords is how long what was received may take to be written once the lane is to stop, and
@@ -168,10 +173,12 @@ func (l *lane) session(ctx context.Context, works func()) (err error) {
 
 // gather receives a batch.
 func (l *lane) gather(ctx context.Context, s vedette.Session) ([]vedette.Message, error) {
-	batch, err := s.Receive(ctx, l.Count)
-	if err != nil || len(batch) == 0 {
+	first, err := s.Receive(ctx, l.Count)
+	if err != nil || len(first) == 0 {
 		return nil, err
 	}
+	batch := append(l.batch[:0], first...)
+	defer func() { l.batch = batch }()
 	bytes := size(batch)
 	wait, cancel := context.WithTimeout(ctx, l.Age)
 	defer cancel()
@@ -205,7 +212,11 @@ func (l *lane) keep(ctx context.Context, s vedette.Session, messages []vedette.M
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	if err := l.write(ctx, l.read(messages)); err != nil {
+	b, err := l.read(ctx, messages)
+	if err != nil {
+		return err
+	}
+	if err := l.write(ctx, b); err != nil {
 		if errors.Is(err, vedette.ErrLeaseLost) {
 			l.Meter.Fenced()
 		}
