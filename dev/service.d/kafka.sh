@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # dir is set by service.sh
 # Apache Kafka, one node that is broker and controller, from its own jars on Maven Central.
-kafka_version=4.3.1
-log4j_version=2.25.3
+kafka_version=4.4.0
+log4j_version=2.25.5 # of the log4j-core that Kafka brings
 maven_plugin=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 kafka_jars=${XDG_CACHE_HOME:-${HOME:-~}/.cache}/vedette/kafka-$kafka_version
 

@@ -54,7 +54,7 @@ postgres_init() {
 		postgres_run "$2/initdb" -D "$1/new" -U vedette --pwfile="$1/password" --auth-local=trust \
 			--auth-host=scram-sha-256 --encoding=UTF8 --locale=C &&
 			echo 'create database vedette' | postgres_run "$2/postgres" --single -D "$1/new" postgres
-	} >>"$1/server.log" 2>&1 && mv "$1/new" "$1/data"
+	} >>"$1/server.log" 2>&1 && rm "$1/password" && mv "$1/new" "$1/data"
 }
 
 # postgres_settings: as safe as in production, roomy enough for the benchmarks.
