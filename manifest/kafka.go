@@ -31,7 +31,7 @@ type TLS struct {
 	CA         string `json:"ca" doc:"PEM file with the authorities to trust. Default: the system's."`
 	Cert       string `json:"cert" doc:"PEM file with the client certificate."`
 	Key        string `json:"key" doc:"PEM file with the client key."`
-	Dir        string `json:"dir" doc:"Folder with these files, instead of ca, cert and key."`
+	Dir        string `json:"dir" doc:"Folder with ca.pem, service.cert and service.key, for what ca, cert and key do not name."`
 	ServerName string `json:"server_name" doc:"Name to ask for and to verify. Default: the broker's host."`
 	Insecure   bool   `json:"insecure" doc:"Accept any certificate."`
 
@@ -53,7 +53,7 @@ func (t *TLS) UnmarshalText(text []byte) error {
 
 // SASL says how to log in to Kafka.
 type SASL struct {
-	Mechanism string       `json:"mechanism" enum:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" doc:"How the password is shown. Default: SCRAM-SHA-256."`
+	Mechanism string       `json:"mechanism" enum:"plain,scram-sha-256,scram-sha-512,PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" doc:"How the password is shown. Default: scram-sha-256."`
 	User      string       `json:"user" doc:"Who we are."`
 	Password  check.Secret `json:"password" doc:"Password, or {file: PATH}."`
 }
@@ -97,7 +97,7 @@ func (k kafka) plain() Kafka {
 	}
 	if out.SASL != nil {
 		sasl := *out.SASL
-		sasl.Mechanism = cmp.Or(sasl.Mechanism, "SCRAM-SHA-256")
+		sasl.Mechanism = cmp.Or(strings.ToLower(sasl.Mechanism), "scram-sha-256")
 		out.SASL = &sasl
 	}
 	out.Spool = Spool{Dir: k.Spool.Dir, MaxBytes: int64(k.Spool.MaxBytes), WhenFull: k.Spool.WhenFull}
@@ -105,6 +105,7 @@ func (k kafka) plain() Kafka {
 }
 
 // CheckResults says what is wrong with the address of a topic, kafka://HOST:PORT[,HOST:PORT]/TOPIC.
+// A host without a port has 9092.
 func CheckResults(address string) error {
 	scheme, rest, _ := strings.Cut(address, "://")
 	switch {
@@ -118,7 +119,10 @@ func CheckResults(address string) error {
 	brokers, topic, _ := strings.Cut(rest, "/")
 	for broker := range strings.SplitSeq(brokers, ",") {
 		host, port, err := net.SplitHostPort(broker)
-		if err != nil || host == "" || !isPort(port, 1) {
+		if err != nil {
+			host, port, err = net.SplitHostPort(broker + ":9092")
+		}
+		if err != nil || host == "" || strings.ContainsAny(host, " \t") || !isPort(port, 1) {
 			return fmt.Errorf("%q is no HOST:PORT", broker)
 		}
 	}
@@ -187,9 +191,7 @@ const (
 
 func (d *decoder) checkTLS(t *TLS, at func(path string) pos) {
 	switch {
-	case t == nil:
-	case t.Dir != "" && (t.CA != "" || t.Cert != "" || t.Key != ""):
-		d.add(at("kafka.tls.dir"), "kafka.tls.dir", "either a folder, or ca, cert and key", "")
+	case t == nil || t.Dir != "":
 	case t.Cert != "" && t.Key == "":
 		d.add(at("kafka.tls.cert"), "kafka.tls", "a certificate without its key", "add key: PATH")
 	case t.Key != "" && t.Cert == "":

@@ -18,7 +18,7 @@ store: "postgres://vedette:${DB}@db.example.com:5432/vedette?sslmode=require&ssl
 results: kafka://k1:9092,[::1]:9093/vedette.results
 kafka:
   tls: {ca: ca.pem, server_name: k}
-  sasl: {user: u, password: "${KAFKA}"}
+  sasl: {mechanism: SCRAM-SHA-512, user: u, password: "${KAFKA}"}
   registry: http://r:hunter2@registry:8081
   format: json
   spool: {max_bytes: 500MB, when_full: drop_oldest}
@@ -29,7 +29,7 @@ func TestKafkaHasDefaults(t *testing.T) {
 	f := parse(t, scaled, "DB=hunter2", "KAFKA=hunter2")
 	want := manifest.Kafka{
 		TLS:         &manifest.TLS{CA: "ca.pem", ServerName: "k"},
-		SASL:        &manifest.SASL{Mechanism: "SCRAM-SHA-256", User: "u", Password: check.Secret{Text: "${KAFKA}"}},
+		SASL:        &manifest.SASL{Mechanism: "scram-sha-512", User: "u", Password: check.Secret{Text: "${KAFKA}"}},
 		Compression: "snappy", Registry: "http://r:hunter2@registry:8081", Group: "vedette", Partitions: 12, Format: "json",
 		Spool: manifest.Spool{Dir: "vedette.spool", MaxBytes: 500_000_000, WhenFull: "drop_oldest"},
 	}
@@ -62,7 +62,7 @@ func TestWhereResultsGoIsShownWithoutSecrets(t *testing.T) {
 	for _, want := range []string{
 		`store: "postgres://vedette:***@db.example.com:5432/vedette?sslmode=require&sslpassword=***"  # vedette.yaml:2`,
 		"  tls: {ca: \"ca.pem\", server_name: k}  # vedette.yaml:5\n",
-		"  sasl: {user: u, password: \"${KAFKA}\"}  # vedette.yaml:6\n",
+		"  sasl: {mechanism: SCRAM-SHA-512, user: u, password: \"${KAFKA}\"}  # vedette.yaml:6\n",
 		"  compression: snappy  # built-in default\n",
 		"  registry: \"http://r:***@registry:8081\"  # vedette.yaml:7\n",
 		"  spool:\n    dir: \"vedette.spool\"  # built-in default\n    max_bytes: 500MB  # vedette.yaml:9\n",
@@ -131,12 +131,11 @@ func TestStoresAreChecked(t *testing.T) {
 
 func TestResultsAreChecked(t *testing.T) {
 	for address, want := range map[string]string{
-		"kafka://k:9092/t": "", "kafka://a:1,b:2,[::1]:3/wms.results_1-x": "",
+		"kafka://k:9092/t": "", "kafka://k,[::1]/t": "", "kafka://a:1,b:2,[::1]:3/wms.results_1-x": "",
 		"amqp://k:1/t":    "straight into the store",
 		"kafka://k:9092":  "the topic is missing",
 		"kafka://k:9092/": "the topic is missing",
 		"kafka:///t":      `"" is no HOST:PORT`,
-		"kafka://k/t":     `"k" is no HOST:PORT`,
 		"kafka://k:1,/t":  `"" is no HOST:PORT`,
 		"kafka://:1/t":    `":1" is no HOST:PORT`,
 		"kafka://k:0/t":   `"k:0" is no HOST:PORT`,

@@ -124,3 +124,21 @@ func (d *decoder) ownRegions(names []string, l layered) {
 		}
 	}
 }
+
+// CheckRegion says what is wrong with looking from a region: it is none of those that there are,
+// or none although there are some.
+func (f *File) CheckRegion(name string) error {
+	switch {
+	case name == "" && len(f.Regions) > 0:
+		return fmt.Errorf("the regions are %s: which one is this?", strings.Join(f.Regions, ", "))
+	case name == "":
+		return nil
+	}
+	if text := checkRegion(name); text != "" {
+		return fmt.Errorf("%s: %s", text, wantRegion)
+	}
+	if len(f.Regions) > 0 && !slices.Contains(f.Regions, name) {
+		return fmt.Errorf("%s is not one of the regions: %s", name, oneOf(f.Regions, name))
+	}
+	return nil
+}

@@ -88,3 +88,23 @@ func TestQuorumsMustFit(t *testing.T) {
 		}
 	}
 }
+
+func TestTheRegionOfAProcessIsOneOfThoseThatThereAre(t *testing.T) {
+	listed, none := parse(t, threeRegions), parse(t, "region: eu\n")
+	for _, c := range []struct {
+		f          *manifest.File
+		name, want string
+	}{
+		{listed, "sin", ""},
+		{listed, "", "the regions are fra, iad, sin: which one is this?"},
+		{listed, "sni", "sni is not one of the regions: did you mean sin?"},
+		{listed, "europe", "europe is not one of the regions: want one of fra, iad, sin"},
+		{none, "", ""},
+		{none, "us", ""},
+		{none, "us/1", `"us/1" is no name of a region: use up to 60 letters, digits and - _ .`},
+	} {
+		if got := c.f.CheckRegion(c.name); fmt.Sprint(got) != c.want && (got != nil || c.want != "") {
+			t.Errorf("%q: got %v, want %s", c.name, got, c.want)
+		}
+	}
+}
