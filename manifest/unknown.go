@@ -57,6 +57,14 @@ func foreign() map[string]string {
 		"scrape_interval":                 "Vedette's word is interval",
 		"scrape_timeout":                  "Vedette's word is timeout",
 		"body_size_limit":                 "Vedette's word is request: {max_body: 1MiB}",
+		// of Kafka's clients and those that feed Postgres
+		"server":            "brokers stand in results: kafka://HOST:PORT/TOPIC, and the name that TLS verifies in server_name",
+		"brokers":           "brokers stand in results: kafka://HOST:PORT/TOPIC",
+		"bootstrap_servers": "brokers stand in results: kafka://HOST:PORT/TOPIC",
+		"topic":             "the topic stands in results: kafka://HOST:PORT/TOPIC",
+		"consumers":         "more processes with --role record share the partitions",
+		"certs_dir":         "Vedette's word is kafka: {tls: {dir: PATH}}",
+		"postgres":          "Vedette's word is store: postgres://USER:PASSWORD@HOST:PORT/DATABASE",
 		// of others
 		"insecure":   "Vedette's word is tls: {insecure_skip_verify: true}",
 		"verify_ssl": "Vedette's word is tls: {insecure_skip_verify: true}, the other way round",
