@@ -29,6 +29,7 @@ import (
 	"github.com/vedettehq/vedette/manifest"
 	"github.com/vedettehq/vedette/metrics"
 	"github.com/vedettehq/vedette/record"
+	"github.com/vedettehq/vedette/spool"
 	"github.com/vedettehq/vedette/watch"
 )
 
@@ -38,9 +39,11 @@ type Config struct {
 	// is none. Manifest is the text of one instead, named File in messages.
 	File     string
 	Manifest []byte
-	// Store is the URL of the store, memory: or sqlite:PATH. "" means the file's, and
-	// memory: without a file.
+	// Store is the URL of the store: memory:, sqlite:PATH or postgres://…. "" means the
+	// file's, and memory: without a file.
 	Store string
+	// Region is where this process looks from; "" means the file's.
+	Region string
 	// Listen is the address to serve HTTP on, "" for none: serve [App.Handler] yourself.
 	Listen string
 	// Listener serves instead of Listen where it is set.
@@ -74,6 +77,8 @@ type App struct {
 	file    atomic.Pointer[manifest.File]                // the one in force; nil without a file
 	urls    atomic.Pointer[map[vedette.MonitorID]string] // of its monitors
 	store   *store
+	stream  *stream      // that results go through; nil if they go straight into the store
+	spool   *spool.Spool // nil where nothing is far away
 	record  *record.Record
 	watch   *watch.Watch // nil without that role, and before the app runs
 	owner   string       // of the lease on definitions
@@ -96,9 +101,6 @@ func New(cfg Config) (*App, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Grace = cmp.Or(cfg.Grace, 10*time.Second)
 	cfg.Version = cmp.Or(cfg.Version, "dev")
-	if err := checkRoles(cfg.Roles); err != nil {
-		return nil, err
-	}
 	checker, err := check.New(check.Config{Version: cfg.Version, Env: cfg.Env})
 	if err != nil {
 		return nil, err
@@ -110,10 +112,16 @@ func New(cfg Config) (*App, error) {
 			return nil, err
 		}
 		a.file.Store(f)
-		a.cfg.Store = cmp.Or(cfg.Store, f.Store)
+		a.cfg.Store, a.cfg.Region = cmp.Or(cfg.Store, f.Store), cmp.Or(cfg.Region, f.Region)
+	}
+	a.cfg.Store = cmp.Or(a.cfg.Store, "memory:")
+	if err := a.checkRoles(); err != nil {
+		return nil, err
 	}
 	a.metrics = metrics.New(a.metricsConfig())
-	a.cfg.Store = cmp.Or(a.cfg.Store, "memory:")
+	if a.stream, err = a.newStream(); err != nil {
+		return nil, err
+	}
 	if a.store, err = open(context.Background(), a.cfg.Store, false, cfg.Log); err != nil {
 		return nil, err
 	}
@@ -123,14 +131,15 @@ func New(cfg Config) (*App, error) {
 	return a, nil
 }
 
-func checkRoles(roles []string) error {
-	for _, r := range roles {
+func (a *App) checkRoles() error {
+	for _, r := range a.cfg.Roles {
 		if !slices.Contains(Roles(), r) {
 			return fmt.Errorf("%w %q: want some of %s", ErrRole, r, strings.Join(Roles(), ", "))
 		}
 	}
-	if slices.Contains(roles, "watch") && !slices.Contains(roles, "record") {
-		return fmt.Errorf("%w watch without record: results go straight into the store, so one process does both", ErrRole)
+	through := a.file.Load() != nil && a.file.Load().Results != ""
+	if a.has("watch") && !a.has("record") && !through && !isShared(a.cfg.Store) {
+		return fmt.Errorf("%w watch without record: results go straight into the store, which one process owns, so one process does both (machines share store: postgres://…)", ErrRole)
 	}
 	return nil
 }
@@ -203,8 +212,9 @@ func (a *App) OnIncident(f func(vedette.Incident)) {
 	a.onIncident = append(a.onIncident, f)
 }
 
-// OnKept has f called with each batch of results after it is on disk, in order. f must be
-// quick: the next results wait for it.
+// OnKept has f called with each batch of results after it is kept, in order: in the store, or,
+// where this process looks and another one records, by Kafka or on this process's disk. f must
+// be quick: the next results wait for it.
 func (a *App) OnKept(f func([]vedette.Result)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -213,19 +223,28 @@ func (a *App) OnKept(f func([]vedette.Result)) {
 
 // told spreads the news of a commit.
 func (a *App) told(n record.News) {
+	a.kept(n.Results)
 	a.mu.Lock()
-	kept, incident := a.onKept, a.onIncident
+	incident := a.onIncident
 	a.mu.Unlock()
-	if len(n.Results) > 0 {
-		for _, f := range kept {
-			f(n.Results)
-		}
-	}
 	for _, in := range n.Incidents {
 		a.logIncident(in)
 		for _, f := range incident {
 			f(in)
 		}
+	}
+}
+
+// kept spreads the news of results that will not be lost any more.
+func (a *App) kept(results []vedette.Result) {
+	if len(results) == 0 {
+		return
+	}
+	a.mu.Lock()
+	kept := a.onKept
+	a.mu.Unlock()
+	for _, f := range kept {
+		f(results)
 	}
 }
 

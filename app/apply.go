@@ -61,12 +61,9 @@ func (a *App) adopt(f *manifest.File) {
 func (a *App) apply(ctx context.Context, f *manifest.File) error {
 	a.definitions.Lock()
 	defer a.definitions.Unlock()
-	held, err := a.store.leases.Acquire(ctx, a.owner, definitionsTTL, definitionsLease)
+	held, err := a.holdDefinitions(ctx)
 	if err != nil {
-		return fmt.Errorf("acquire the lease on definitions: %w", err)
-	}
-	if len(held) == 0 {
-		return errors.New("another process publishes definitions at the moment")
+		return err
 	}
 	defer func() { _ = a.store.leases.Release(context.WithoutCancel(ctx), held...) }() // it ends by itself
 
@@ -97,6 +94,28 @@ func (a *App) apply(ctx context.Context, f *manifest.File) error {
 	a.metrics.Define(f.Monitors...)
 	a.cfg.Log.Info("monitors applied", "all", len(f.Monitors), "put", len(d.put), "deleted", len(d.gone), "same", d.same+len(d.moved))
 	return nil
+}
+
+// holdDefinitions takes the lease on definitions. It waits for another process, which may have
+// died with it, as long as that can take.
+func (a *App) holdDefinitions(ctx context.Context) ([]vedette.Lease, error) {
+	for end := time.Now().Add(2 * definitionsTTL); ; {
+		held, err := a.store.leases.Acquire(ctx, a.owner, definitionsTTL, definitionsLease)
+		if err != nil {
+			return nil, fmt.Errorf("acquire the lease on definitions: %w", err)
+		}
+		if len(held) > 0 {
+			return held, nil
+		}
+		if !a.store.shared || time.Now().After(end) {
+			return nil, errors.New("another process publishes definitions at the moment")
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // A difference is what it takes to make the registry hold what a file says.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -82,6 +83,12 @@ func (a *App) handleReady(w http.ResponseWriter, _ *http.Request) {
 		failed = *f
 	}
 	line("store", failed)
+	if a.spool != nil {
+		waits, full := a.spoolLine()
+		if line("spool", full); full == "" && waits != "" {
+			text = strings.TrimSuffix(text, "ok\n") + waits + "\n"
+		}
+	}
 	if refused := a.ready.refused.Load(); refused != nil {
 		// The old file is in force: that is no reason to take us out of service.
 		text += "configuration: refused, the old one stays in force: " + (*refused).Error() + "\n"
@@ -89,6 +96,19 @@ func (a *App) handleReady(w http.ResponseWriter, _ *http.Request) {
 		text += "configuration: ok\n"
 	}
 	say(w, code, text)
+}
+
+// spoolLine says what waits on disk, and what is wrong if the spool is full.
+func (a *App) spoolLine() (waits, full string) {
+	st := a.spool.State()
+	if st.Records == 0 && st.Full.IsZero() {
+		return "", ""
+	}
+	waits = fmt.Sprintf("%d results wait on disk since %s: %v", st.Records, st.Since.UTC().Format(time.RFC3339), st.Err)
+	if !st.Full.IsZero() {
+		return "", fmt.Sprintf("full since %s, %s", st.Full.UTC().Format(time.RFC3339), waits)
+	}
+	return waits, ""
 }
 
 // sink notes whether results can be kept.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -151,7 +152,8 @@ func (a *App) warnOfRestart(f *manifest.File) {
 	old := a.file.Load()
 	for key, changed := range map[string]bool{
 		"store": f.Store != old.Store, "http": f.HTTP != old.HTTP,
-		"region": f.Region != old.Region, "watch": f.Watch != old.Watch,
+		"region": f.Region != old.Region, "results": f.Results != old.Results,
+		"kafka": !reflect.DeepEqual(f.Kafka, old.Kafka), "watch": f.Watch != old.Watch,
 		"metrics": fmt.Sprint(f.Metrics) != fmt.Sprint(old.Metrics),
 	} {
 		if changed {

@@ -19,8 +19,9 @@ import (
 // shards is how many parts the monitors of a new store are cut into.
 const shards = 64
 
-// aloneFor is how long watching goes on while leases cannot be renewed. Both stores that there
-// are have one owner by their nature, so a full disk must not end the watch.
+// aloneFor is how long watching goes on while the leases of a store cannot be renewed that has
+// one owner by its nature: a full disk must not end the watch. Where others may take over it is
+// as long as package watch says.
 const aloneFor = 100 * 365 * 24 * time.Hour
 
 // Run runs the app until ctx ends. Then it stops in the order of the data path: no new
@@ -28,6 +29,11 @@ const aloneFor = 100 * 365 * 24 * time.Hour
 // closed. It returns nil when all went well.
 func (a *App) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.store.close()) }()
+	defer func() {
+		if a.spool != nil {
+			err = errors.Join(err, a.spool.Close())
+		}
+	}()
 	l, err := a.listen(ctx)
 	if err != nil {
 		return err
@@ -51,12 +57,28 @@ func (a *App) Run(ctx context.Context) (err error) {
 // parts makes what runs, each of which may use those before it.
 func (a *App) parts(ctx context.Context, l net.Listener) ([]vedette.Part, error) {
 	var parts []vedette.Part
-	if a.has("record") {
+	if a.has("record") || a.has("watch") && a.stream == nil {
 		parts = append(parts, a.record)
 	}
+	if a.stream != nil && (a.has("record") || a.has("watch")) {
+		parts = append(parts, a.stream)
+	}
+	if a.stream != nil && a.has("record") {
+		s, err := a.recordStream()
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, s)
+	}
 	if a.has("watch") {
-		var err error
-		if a.watch, err = a.newWatch(ctx); err != nil {
+		sink, err := a.sink()
+		if err != nil {
+			return nil, err
+		}
+		if a.spool != nil {
+			parts = append(parts, a.spool)
+		}
+		if a.watch, err = a.newWatch(ctx, sink); err != nil {
 			return nil, err
 		}
 		parts = append(parts, a.watch)
@@ -85,8 +107,12 @@ func (a *App) tellVerdicts(ctx context.Context) error {
 func (a *App) newRecord() (*record.Record, error) {
 	cfg := record.Config{
 		Monitors: a.store.monitors, Writer: a.metrics.Writer(a.store.writer), Reader: a.store.reader, Keeper: a.store.keeper,
-		Leaser: a.store.leases, Owner: owner(),
+		Leaser: a.store.leases, Owner: owner(), Shared: a.store.shared || a.stream != nil,
 		Told: a.told, Sized: a.metrics.Rows, Log: a.cfg.Log,
+	}
+	if a.stream != nil {
+		cfg.Through = a.through
+		cfg.Letters, cfg.Dead, cfg.DeadTopic = a.store.letters, a.stream.publisher, a.stream.topic+deadSuffix
 	}
 	if f := a.file.Load(); f != nil {
 		cfg.Retention = f.Retention
@@ -96,7 +122,7 @@ func (a *App) newRecord() (*record.Record, error) {
 
 func owner() string { return vedette.NewID(time.Now()).String() }
 
-func (a *App) newWatch(ctx context.Context) (*watch.Watch, error) {
+func (a *App) newWatch(ctx context.Context, sink vedette.Sink) (*watch.Watch, error) {
 	n, err := a.store.shards(ctx, shards)
 	if err != nil {
 		return nil, fmt.Errorf("read the number of shards: %w", err)
@@ -106,11 +132,14 @@ func (a *App) newWatch(ctx context.Context) (*watch.Watch, error) {
 	}
 	cfg := watch.Config{
 		Monitors: a.store.monitors, Leaser: a.store.leases, Reader: a.store.reader, Checker: a.checker,
-		Sink: a.ready.sink(a.metrics.Sink(a.record)), Shards: n, Owner: owner(), Grace: a.cfg.Grace,
-		BlindFor: aloneFor, Since: a.began, Meter: a.metrics, Log: a.cfg.Log,
+		Sink: a.ready.sink(a.metrics.Sink(sink)), Region: a.cfg.Region, Shards: n, Owner: owner(), Grace: a.cfg.Grace,
+		Since: a.began, Meter: a.metrics, Log: a.cfg.Log,
+	}
+	if !a.store.shared {
+		cfg.BlindFor = aloneFor
 	}
 	if f := a.file.Load(); f != nil {
-		cfg.Region, cfg.MaxInFlight = f.Region, f.Watch.MaxInFlight
+		cfg.MaxInFlight = f.Watch.MaxInFlight
 		if cfg.Guard, err = a.guard(f.Connectivity.Targets); err != nil {
 			return nil, err
 		}
@@ -136,9 +165,9 @@ func (a *App) guard(targets []string) (*watch.Guard, error) {
 }
 
 func (a *App) metricsConfig() metrics.Config {
-	cfg := metrics.Config{Version: a.cfg.Version}
+	cfg := metrics.Config{Version: a.cfg.Version, Region: a.cfg.Region}
 	if f := a.file.Load(); f != nil {
-		cfg.Region, cfg.Labels, cfg.MaxMonitors = f.Region, f.Metrics.Labels, f.Metrics.MaxMonitors
+		cfg.Labels, cfg.MaxMonitors = f.Metrics.Labels, f.Metrics.MaxMonitors
 		if cfg.MaxMonitors == 0 {
 			cfg.MaxMonitors = -1 // none, said in the file; zero would mean the default
 		}

@@ -35,6 +35,7 @@ type Metrics struct {
 	monitors *monitors
 	kafka    *Kafka
 	stream   *Stream
+	spool    *Spool
 	looks
 	store
 	config
@@ -80,6 +81,7 @@ func New(c Config) *Metrics {
 		monitors: newMonitors(c.Region, c.Labels, cmp.Or(c.MaxMonitors, 10_000)),
 		kafka:    newKafka(f),
 		stream:   newStream(f),
+		spool:    newSpool(f),
 		looks:    newLooks(f),
 		store:    newStore(f),
 		config:   newConfig(f),

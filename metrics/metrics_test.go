@@ -40,6 +40,17 @@ func filled(t *testing.T) *metrics.Metrics {
 	_ = m.Writer(writing{vedette.ErrConflict}).Write(t.Context(), batch)
 	_ = m.Sink(sending{nil}).Send(t.Context(), batch.Found)
 	_ = m.Sink(sending{fmt.Errorf("send: %w", vedette.ErrRefused)}).Send(t.Context(), batch.Found)
+	m.Kafka().Produced("results", 5, 500, time.Millisecond, true)
+	m.Kafka().Produced("results", 5, 500, time.Second, false)
+	m.Kafka().Consumed("results", 5)
+	m.Kafka().Lag("results", 3, 12, time.Second)
+	m.Kafka().Assigned(4)
+	m.Kafka().Ended("revoked")
+	m.Stream().Committed(100, 9000, time.Millisecond)
+	m.Stream().Fenced()
+	m.Stream().Lost(3)
+	m.Spool().Waiting(7, 700)
+	m.Spool().Dropped("full", 2)
 	return m
 }
 
