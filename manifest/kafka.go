@@ -135,7 +135,7 @@ func checkTopic(topic string) error {
 	case topic == "":
 		return errors.New("the topic is missing")
 	case !isTopic(topic) || topic == "." || topic == "..":
-		return fmt.Errorf("%q is no topic: up to 249 letters, digits and - _ .", topic)
+		return fmt.Errorf("%q is no topic, which has up to 249 letters, digits, dots and - _", topic)
 	}
 	return nil
 }

@@ -56,8 +56,7 @@ func TestSitemonIsImported(t *testing.T) {
 				paths[0], paths[1] = paths[1], paths[0]
 			}
 			got, err := manifest.ImportSitemon(manifest.Options{Checker: checker(t)}, paths...)
-			var wrong manifest.Errors
-			if errors.As(err, &wrong) {
+			if wrong, ok := errors.AsType[manifest.Errors](err); ok {
 				var b strings.Builder
 				_ = wrong.Format(&b, false) // a builder takes all
 				golden(t, filepath.Join(dir, "notes.golden"), b.String())
