@@ -53,6 +53,12 @@ func TestWrongUsageIsAnsweredWithWhatWouldBeRight(t *testing.T) {
 		{"up -o table http://127.0.0.1:1/", exitUsage, "want jsonl"},
 		{"demo --for 15", exitUsage, "did you mean 15s?"},
 		{"validate nothere.yaml", exitFailed, "nothere.yaml"},
+		{"import sitemn a.yaml", exitUsage, "did you mean sitemon?"},
+		{"import sitemon", exitUsage, "which files?"},
+		{"import sitemon nothere.yaml", exitFailed, "nothere.yaml"},
+		{"producer http://127.0.0.1:1/", exitUsage, "takes no arguments"},
+		{"producer --role record", exitUsage, "unknown flag: --role"},
+		{"consumer -c nothere.yaml", exitFailed, "nothere.yaml"},
 	} {
 		got := vedetteCmd(t, strings.Fields(c.args)...)
 		if got.code != c.code || !strings.Contains(got.err, c.want) || got.out != "" {

@@ -105,6 +105,7 @@ func newRoot(s streams) *cobra.Command {
 	root.AddCommand(
 		newUp(s), newCheck(s), newInit(s), newValidate(s), newConfig(s),
 		newStatus(s), newResults(s), newIncidents(s), newDemo(s), newVersion(s),
+		newImport(s), newProducer(s), newConsumer(s),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

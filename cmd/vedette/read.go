@@ -26,7 +26,7 @@ type question struct {
 func (q *question) flags(cmd *cobra.Command) {
 	configFlag(cmd, &q.config)
 	outputFlag(cmd, &q.format)
-	cmd.Flags().StringVar(&q.store, "store", "", "store to read instead of the file's: sqlite:PATH")
+	cmd.Flags().StringVar(&q.store, "store", "", "store to read instead of the file's: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	cmd.Flags().StringVar(&q.filter.Group, "group", "", "only monitors of this group")
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,12 +30,17 @@ SIGTERM and SIGINT stop it: no new checks, those in flight end within 10s, and
 what they found is written. A second signal stops it at once. SIGHUP and
 POST /-/reload read the configuration again; so does a change of its content.
 
-With -o jsonl each result is a JSON line on stdout once it is on disk.`
+With -o jsonl each result is a JSON line on stdout once it is kept.
+
+Machines that share a store (postgres://...) share the work: --role watch looks,
+--role record keeps what comes through Kafka, --role api serves HTTP. Several
+are --role watch,api or --role watch --role api. With several regions each
+machine that looks says where it is: --region NAME.`
 
 // An upFlags is what `vedette up` is told.
 type upFlags struct {
-	config, listen, store, output string
-	roles                         []string
+	config, listen, store, output, region string
+	roles                                 []string
 }
 
 func newUp(s streams) *cobra.Command {
@@ -51,28 +57,32 @@ func newUp(s streams) *cobra.Command {
 			}
 			return someURLs(cmd, args)
 		},
-		RunE: func(cmd *cobra.Command, urls []string) error {
-			if f.output != "" && f.output != "jsonl" {
-				return usagef("output %q: want jsonl", f.output)
-			}
-			return up(cmd.Context(), s, f, urls)
-		},
+		RunE: func(cmd *cobra.Command, urls []string) error { return up(cmd.Context(), s, f, urls) },
 	}
-	configFlag(cmd, &f.config)
+	f.add(cmd)
 	cmd.Flags().StringVar(&f.listen, "listen", "", "address to serve HTTP on instead of the file's http.listen; none for none")
-	cmd.Flags().StringVar(&f.store, "store", "", "store instead of the file's: sqlite:PATH or memory")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "", "jsonl: each result on stdout once it is kept")
-	cmd.Flags().StringSliceVar(&f.roles, "role", nil, "parts to run: "+strings.Join(app.Roles(), ", ")+" (default all)")
+	cmd.Flags().StringSliceVar(&f.roles, "role", nil, "parts to run, one or several: "+strings.Join(app.Roles(), ", ")+" (default all)")
 	return cmd
+}
+
+// add adds the flags that all commands have which go on until they are stopped.
+func (f *upFlags) add(cmd *cobra.Command) {
+	configFlag(cmd, &f.config)
+	cmd.Flags().StringVar(&f.region, "region", "", "where this process looks from, instead of the file's region")
+	cmd.Flags().StringVar(&f.store, "store", "", "store instead of the file's: sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE or memory")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "", "jsonl: each result on stdout once it is kept")
 }
 
 // gcPercent trades a little CPU for memory: most of it lives as long as its monitor.
 const gcPercent = 50
 
 func up(ctx context.Context, s streams, f upFlags, urls []string) error {
+	if f.output != "" && f.output != "jsonl" {
+		return usagef("output %q: want jsonl", f.output)
+	}
 	log := newLogs(s.err)
 	cfg := app.Config{
-		Store: f.store, Roles: f.roles, Env: os.LookupEnv, Version: version(), Log: slog.New(log),
+		Store: f.store, Region: f.region, Roles: f.roles, Env: os.LookupEnv, Version: version(), Log: slog.New(log),
 		Applied: func(f *manifest.File) {
 			log.use(f.Log)
 			debug.FreeOSMemory() // reading a large file leaves much behind
@@ -95,6 +105,9 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.checkRegion(a.File()); err != nil {
+		return errors.Join(err, a.Close())
+	}
 	a.Listen(address(f.listen, a.File()))
 	if f.output == "jsonl" {
 		a.OnKept(printer(s.out, a))
@@ -105,7 +118,7 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	go obey(ctx, stop, signals, a, cfg.Log)
-	fmt.Fprintf(s.err, "vedette: %s %s, results in %s; stop with Ctrl-C\n", count(len(a.File().Monitors), "monitor"), where, a.Store())
+	fmt.Fprintf(s.err, "vedette: %s%s %s, results %s; stop with Ctrl-C\n", f.who(a.File()), count(len(a.File().Monitors), "monitor"), where, way(a))
 	return a.Run(ctx)
 }
 
