@@ -1,0 +1,379 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/pack"
+)
+
+// copyFrom is how many results are worth a COPY, which costs two round trips more than an
+// insert.
+const copyFrom = 300
+
+// ahead is how far in the future a result may lie.
+const ahead = 24 * time.Hour
+
+const (
+	resultColumns = `id, monitor_id, region, state, checked_at, due_at, cert_not_after, token, revision, seq, code,
+		dns, connect, tls, request, ttfb, transfer, maintenance, kind, phase, message, evidence, hops`
+
+	copyResults = "copy results (" + resultColumns + ") from stdin (format binary)"
+
+	addResults = "insert into results (" + resultColumns + `)
+		select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+			$7::timestamptz[], $8::int8[], $9::int8[], $10::int8[], $11::int4[],
+			$12::int4[], $13::int4[], $14::int4[], $15::int4[], $16::int4[], $17::int4[], $18::bool[],
+			$19::text[], $20::text[], $21::text[], $22::jsonb[], $23::jsonb[])`
+
+	// The slots of what was not kept before.
+	addNewResults = "with added as (" + addResults + `
+			on conflict do nothing
+			returning monitor_id, checked_at)
+		select distinct monitor_id, (extract(epoch from checked_at) / 3600)::bigint from added order by 1, 2`
+
+	// A status that is inserted must be the first of its monitor; xmax is 0 where one was inserted.
+	putStatuses = `with put as (
+			insert into statuses as s
+			select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[],
+				$6::uuid[], $7::int8[], $8::int8[], $9::bytea[])
+			on conflict (monitor_id) do update set
+				state = excluded.state, settled = excluded.settled, since = excluded.since,
+				checked_at = excluded.checked_at, incident_id = excluded.incident_id,
+				seq = excluded.seq, version = excluded.version, body = excluded.body
+			where s.version = excluded.version - 1
+			returning version, xmax)
+		select count(*) from put where version = 1 or xmax <> 0`
+
+	putIncidents = `insert into incidents
+		select * from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::int8[],
+			$7::text[], $8::text[], $9::text[], $10::jsonb[])
+		on conflict (id) do update set
+			monitor_id = excluded.monitor_id, opened_at = excluded.opened_at, closed_at = excluded.closed_at,
+			reason = excluded.reason, seq = excluded.seq, kind = excluded.kind, phase = excluded.phase,
+			message = excluded.message, evidence = excluded.evidence`
+
+	clock = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
+)
+
+// Write keeps all of b or none of it, as [vedette.Writer] says. Results that lie more than a day
+// in the future are refused as out_of_range.
+func (s *Store) Write(ctx context.Context, b vedette.Batch) error {
+	err := ctx.Err()
+	if err == nil {
+		err = check(&b)
+	}
+	if err == nil {
+		err = s.write(ctx, &b)
+	}
+	if err != nil {
+		return fmt.Errorf("write batch: %w", err)
+	}
+	return nil
+}
+
+// write tries the fast way, and then again with what that one needs.
+func (s *Store) write(ctx context.Context, b *vedette.Batch) error {
+	w, err := prepare(s, b)
+	if err != nil {
+		return err
+	}
+	for tries := 1; ; tries++ {
+		err := s.update(ctx, func(c *pgx.Conn) error {
+			return s.hurry(ctx, c, writePatience, func() error { return w.run(ctx, c) })
+		})
+		switch code := codeOf(err); {
+		case err == nil:
+			s.slots.keep(w.marks)
+			return nil
+		case tries == 4:
+			return refused(err)
+		case code == uniqueViolation && !w.resent:
+			w.resent = true
+		case code == checkViolation:
+			if err := s.addDays(ctx, b.Results); err != nil {
+				return err
+			}
+		default:
+			return refused(err)
+		}
+	}
+}
+
+// A writing is one batch on its way. All that is locked by it is locked in one order: positions,
+// statuses by monitor, incidents and letters by id, results and slots by monitor and time.
+type writing struct {
+	s       *Store
+	batch   *vedette.Batch
+	results []*vedette.Result // by monitor and id, which is good for the index too
+	resent  bool
+	kept    rows // results
+	first   []step
+	checks  []func(*pgconn.Result) error // of the steps of first
+	now     time.Time                    // by the server's clock
+	marks   []slot                       // made by this transaction
+}
+
+func prepare(s *Store, b *vedette.Batch) (*writing, error) {
+	w := &writing{s: s, batch: b, resent: b.Resent, results: make([]*vedette.Result, len(b.Results))}
+	for i := range b.Results {
+		w.results[i] = &b.Results[i]
+	}
+	slices.SortFunc(w.results, func(x, y *vedette.Result) int {
+		return cmp.Or(strings.Compare(string(x.Monitor), string(y.Monitor)), bytes.Compare(x.ID[:], y.ID[:]))
+	})
+	var err error
+	if w.kept, err = resultRows(w.results); err != nil {
+		return nil, err
+	}
+	w.step(step{doing: "begin", sql: "begin"}, nil)
+	w.step(s.slots.share(w.results), nil)
+	w.step(step{doing: "read the clock", sql: clock}, w.tellTime)
+	for _, one := range moves(slices.SortedFunc(slices.Values(b.Positions), byPlace)) {
+		w.step(one, w.moved)
+	}
+	if len(b.Statuses) > 0 {
+		r, err := statusRows(b.Statuses)
+		if err != nil {
+			return nil, err
+		}
+		w.step(over("write statuses", putStatuses, r), w.putAll)
+	}
+	return w, w.rest()
+}
+
+// rest prepares what nobody else writes at the same time.
+func (w *writing) rest() error {
+	if len(w.batch.Incidents) > 0 {
+		r, err := incidentRows(w.batch.Incidents)
+		if err != nil {
+			return err
+		}
+		w.step(over("write incidents", putIncidents, r), nil)
+	}
+	if len(w.batch.Dead) > 0 {
+		r, err := letterRows(slices.SortedFunc(slices.Values(w.batch.Dead), func(x, y vedette.DeadLetter) int {
+			return bytes.Compare(x.ID[:], y.ID[:])
+		}))
+		if err != nil {
+			return err
+		}
+		w.step(over("write dead letters", addLetters, r), nil)
+	}
+	return nil
+}
+
+func (w *writing) step(one step, check func(*pgconn.Result) error) {
+	w.first = append(w.first, one)
+	w.checks = append(w.checks, check)
+}
+
+// run is one try: all but the results of a long batch in one round trip, then those, then what
+// depends on the server's clock and the commit.
+func (w *writing) run(ctx context.Context, c *pgx.Conn) error {
+	steps, long := w.first, !w.resent && len(w.results) > copyFrom
+	if !long && len(w.results) > 0 {
+		sql := addResults
+		if w.resent {
+			sql = addNewResults
+		}
+		steps = append(slices.Clip(steps), over("write results", sql, &w.kept))
+	}
+	got, err := pipe(ctx, c, steps...)
+	if err != nil {
+		return err
+	}
+	for i, check := range w.checks {
+		if check != nil {
+			if err := check(got[i]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.inTime(); err != nil {
+		return err
+	}
+	if long {
+		if _, err := c.PgConn().CopyFrom(ctx, bytes.NewReader(w.kept.copied(nil)), copyResults); err != nil {
+			return fmt.Errorf("copy results: %w", err)
+		}
+	}
+	if w.resent && len(w.results) > 0 {
+		w.marks = addedSlots(got[len(got)-1])
+	} else {
+		w.marks = w.s.slots.dirtied(w.results, w.now)
+	}
+	return w.commit(ctx, c)
+}
+
+func (w *writing) commit(ctx context.Context, c *pgx.Conn) error {
+	var steps []step
+	if len(w.marks) > 0 {
+		steps = append(steps, over("mark slots", markSlots, slotRows(w.marks)))
+	}
+	got, err := pipe(ctx, c, append(steps, step{doing: "commit", sql: "commit"})...)
+	if err == nil && got[len(got)-1].CommandTag.String() != "COMMIT" {
+		err = errors.New("commit: the server rolled back")
+	}
+	return err
+}
+
+func (w *writing) tellTime(r *pgconn.Result) error {
+	n, err := number(r)
+	w.now = time.UnixMicro(n)
+	return err
+}
+
+// number returns the one number that a statement gave.
+func number(r *pgconn.Result) (int64, error) {
+	if len(r.Rows) != 1 || len(r.Rows[0]) != 1 || len(r.Rows[0][0]) != 8 {
+		return 0, errors.New("the server gave no number")
+	}
+	return int64(binary.BigEndian.Uint64(r.Rows[0][0])), nil //nolint:gosec // the bits
+}
+
+// moved checks both steps of moves.
+func (w *writing) moved(r *pgconn.Result) error {
+	if r.CommandTag.RowsAffected() == int64(len(w.batch.Positions)) {
+		return nil
+	}
+	return fmt.Errorf("positions of %s are another's, or elsewhere: %w", w.batch.Positions[0].Group, vedette.ErrLeaseLost)
+}
+
+func (w *writing) putAll(r *pgconn.Result) error {
+	n, err := number(r)
+	if want := int64(len(w.batch.Statuses)); err == nil && n != want {
+		err = fmt.Errorf("%d of %d statuses: %w", want-n, want, vedette.ErrConflict)
+	}
+	return err
+}
+
+// inTime refuses results that lie too far in the future.
+func (w *writing) inTime() error {
+	for _, r := range w.results {
+		if err := inTime(r, w.now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func inTime(r *vedette.Result, now time.Time) error {
+	if r.StartedAt.Sub(now) <= ahead {
+		return nil
+	}
+	return refusal{fmt.Sprintf("out_of_range: result %s of monitor %q lies %s in the future",
+		r.ID, r.Monitor, r.StartedAt.Sub(now).Round(time.Second))}
+}
+
+// A refusal is an ErrRefused that begins with its class.
+type refusal struct{ text string }
+
+func (r refusal) Error() string { return r.text }
+func (r refusal) Unwrap() error { return vedette.ErrRefused }
+
+func resultRows(results []*vedette.Result) (rows, error) {
+	all := rows{
+		oids: []uint32{
+			oidUUID, oidText, oidText, oidText, oidTime, oidTime, oidTime, oidInt8, oidInt8, oidInt8, oidInt4,
+			oidInt4, oidInt4, oidInt4, oidInt4, oidInt4, oidInt4, oidBool, oidText, oidText, oidText, oidJSONB, oidJSONB,
+		},
+		buf: make([]byte, 0, 256*len(results)),
+	}
+	for _, r := range results {
+		var evidence, hops []byte
+		var err error
+		if r.Failure != nil {
+			evidence, err = evidenceText(r.Failure.Evidence)
+		}
+		if err == nil && len(r.Hops) > 0 {
+			hops, err = jsonText(r.Hops)
+		}
+		if err != nil {
+			return all, fmt.Errorf("result %s: %w", r.ID, err)
+		}
+		all.add(func(b row) row { return resultRow(b, r).jsonb(evidence).jsonb(hops) })
+	}
+	return all, nil
+}
+
+func resultRow(b row, r *vedette.Result) row {
+	p := &r.Phases
+	b = b.uuid(r.ID).text(string(r.Monitor)).text(r.Region).text(string(r.State))
+	b = b.time(r.StartedAt).when(r.DueAt).when(r.CertNotAfter).int8(r.Token).int8(r.Revision).int8(r.Seq)
+	b = b.int4(int32(r.Code)) //nolint:gosec // checked
+	b = b.micros(p.DNS).micros(p.Connect).micros(p.TLS).micros(p.Request).micros(p.TTFB).micros(p.Transfer)
+	b = b.bool(r.Maintenance)
+	if f := r.Failure; f != nil {
+		return b.text(string(f.Kind)).text(clean(f.Phase)).text(clean(f.Message))
+	}
+	return b.null().null().null()
+}
+
+// statusRows reports ErrConflict for two of one monitor: the second must be derived from the
+// first.
+func statusRows(statuses []vedette.Status) (*rows, error) {
+	order := make([]*vedette.Status, len(statuses))
+	for i := range statuses {
+		order[i] = &statuses[i]
+	}
+	slices.SortFunc(order, func(x, y *vedette.Status) int { return strings.Compare(string(x.Monitor), string(y.Monitor)) })
+	all := &rows{
+		oids: []uint32{oidText, oidText, oidText, oidTime, oidTime, oidUUID, oidInt8, oidInt8, oidBytea},
+		buf:  make([]byte, 0, 256*len(order)),
+	}
+	var body []byte
+	for i, st := range order {
+		if i > 0 && order[i-1].Monitor == st.Monitor {
+			return nil, fmt.Errorf("two statuses of monitor %q: %w", st.Monitor, vedette.ErrConflict)
+		}
+		last, _ := st.Last()
+		body = pack.AppendStatus(body[:0], st)
+		all.add(func(b row) row {
+			b = b.text(string(st.Monitor)).text(string(st.State)).text(string(st.Settled)).when(st.Since).when(last.StartedAt)
+			if st.Incident == nil {
+				b = b.null()
+			} else {
+				b = b.uuid(st.Incident.ID)
+			}
+			return b.int8(st.Seq).int8(st.Version + 1).bytes(body)
+		})
+	}
+	return all, nil
+}
+
+// incidentRows keeps the last of those with one id.
+func incidentRows(incidents []vedette.Incident) (*rows, error) {
+	byID := map[vedette.ID]*vedette.Incident{}
+	for i := range incidents {
+		byID[incidents[i].ID] = &incidents[i]
+	}
+	all := &rows{oids: []uint32{oidUUID, oidText, oidTime, oidTime, oidText, oidInt8, oidText, oidText, oidText, oidJSONB}}
+	order := make([]*vedette.Incident, 0, len(byID))
+	for _, in := range byID {
+		order = append(order, in)
+	}
+	slices.SortFunc(order, func(x, y *vedette.Incident) int { return bytes.Compare(x.ID[:], y.ID[:]) })
+	for _, in := range order {
+		evidence, err := evidenceText(in.Cause.Evidence)
+		if err != nil {
+			return nil, fmt.Errorf("incident %s: %w", in.ID, err)
+		}
+		all.add(func(b row) row {
+			b = b.uuid(in.ID).text(string(in.Monitor)).time(in.Opened).when(in.Closed).text(clean(in.Reason)).int8(in.Seq)
+			return b.text(clean(string(in.Cause.Kind))).text(clean(in.Cause.Phase)).text(clean(in.Cause.Message)).jsonb(evidence)
+		})
+	}
+	return all, nil
+}
