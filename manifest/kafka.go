@@ -84,7 +84,7 @@ type kafka struct {
 }
 
 type spool struct {
-	Dir      string     `json:"dir" doc:"Folder for it; one process each."`
+	Dir      string     `json:"dir" doc:"Folder for it. Processes of one machine may share it."`
 	MaxBytes check.Size `json:"max_bytes" doc:"How much may wait."`
 	WhenFull string     `json:"when_full" enum:"block,drop_oldest" doc:"What to do beyond that: look no more until there is room, or drop the oldest, counted."`
 }

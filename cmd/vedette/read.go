@@ -219,11 +219,12 @@ func results(ctx context.Context, s streams, v *app.View, q question, limit int)
 		fmt.Fprintln(s.err, "no results yet")
 		return nil
 	}
-	return write(s.out, q.format, lines, resultColumns())
+	return write(s.out, q.format, lines, resultColumns(lines))
 }
 
-func resultColumns() []column[app.ResultLine] {
-	return []column[app.ResultLine]{
+// resultColumns has regions where there are some.
+func resultColumns(lines []app.ResultLine) []column[app.ResultLine] {
+	all := []column[app.ResultLine]{
 		{"started", func(r app.ResultLine) string { return r.StartedAt.Local().Format("2006-01-02 15:04:05.000") }},
 		{"monitor", func(r app.ResultLine) string { return string(r.Monitor) }},
 		{"state", func(r app.ResultLine) string { return stateCell(r.State) }},
@@ -236,6 +237,10 @@ func resultColumns() []column[app.ResultLine] {
 			return string(r.FailureKind) + ": " + r.Failure
 		}},
 	}
+	if !slices.ContainsFunc(lines, func(r app.ResultLine) bool { return r.Region != "" }) {
+		return all
+	}
+	return slices.Insert(all, 2, column[app.ResultLine]{"region", func(r app.ResultLine) string { return r.Region }})
 }
 
 func newIncidents(s streams) *cobra.Command {

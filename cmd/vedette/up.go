@@ -33,9 +33,9 @@ POST /-/reload read the configuration again; so does a change of its content.
 With -o jsonl each result is a JSON line on stdout once it is kept.
 
 Machines that share a store (postgres://...) share the work: --role watch looks,
---role record keeps what comes through Kafka, --role api serves HTTP. Several
-are --role watch,api or --role watch --role api. With several regions each
-machine that looks says where it is: --region NAME.`
+--role record keeps what comes through Kafka, --role api serves HTTP, which the
+others do as well. Several are --role watch,record or --role watch --role record.
+With several regions each machine that looks says where it is: --region NAME.`
 
 // An upFlags is what `vedette up` is told.
 type upFlags struct {
@@ -60,7 +60,6 @@ func newUp(s streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, urls []string) error { return up(cmd.Context(), s, f, urls) },
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&f.listen, "listen", "", "address to serve HTTP on instead of the file's http.listen; none for none")
 	cmd.Flags().StringSliceVar(&f.roles, "role", nil, "parts to run, one or several: "+strings.Join(app.Roles(), ", ")+" (default all)")
 	return cmd
 }
@@ -69,6 +68,7 @@ func newUp(s streams) *cobra.Command {
 func (f *upFlags) add(cmd *cobra.Command) {
 	configFlag(cmd, &f.config)
 	cmd.Flags().StringVar(&f.region, "region", "", "where this process looks from, instead of the file's region")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "address to serve HTTP on instead of the file's http.listen; none for none")
 	cmd.Flags().StringVar(&f.store, "store", "", "store instead of the file's: sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE or memory")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "", "jsonl: each result on stdout once it is kept")
 }
