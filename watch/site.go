@@ -25,7 +25,7 @@ type site struct {
 	recheck bool // what stands in the heap is a recheck, sooner than the next beat
 	looked  bool // tally is ours, not to be replaced by what a store remembers
 	told    bool // its mistake was logged
-	gone    bool // deleted, but still waiting or in flight
+	gone    bool // deleted, or for other regions now, but still waiting or in flight
 }
 
 // set makes m the monitor of s, and reports whether that moves its beat. A library's user may
