@@ -95,7 +95,7 @@ func open(t testing.TB, s *kafka.Source) vedette.Session {
 }
 
 func stream(t *testing.T, c kafka.Config) storetest.Stream {
-	c.Heartbeat = 200 * time.Millisecond
+	c.Heartbeat = 100 * time.Millisecond
 	ensure(t, c, "results", 3)
 	return storetest.Stream{
 		Topic: "results", Publisher: publisher(t, c),

@@ -2,12 +2,7 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // watch asks every Reading.Idle where the partitions end, until Close.
@@ -27,6 +22,7 @@ func (s *session) watch() {
 		case <-tick.C:
 		}
 		s.look(ctx)
+		s.show(ctx)
 	}
 }
 
@@ -74,22 +70,4 @@ func (s *session) held() []string {
 		}
 	}
 	return topics
-}
-
-// commit keeps positions in Kafka itself.
-func (s *session) commit(ctx context.Context, all map[string]map[int32]kgo.EpochOffset) error {
-	var err error
-	s.cl.CommitOffsetsSync(ctx, all, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, failed error) {
-		if err = failed; failed != nil {
-			return
-		}
-		for _, t := range resp.Topics {
-			for _, p := range t.Partitions {
-				if bad := kerr.ErrorForCode(p.ErrorCode); bad != nil {
-					err = fmt.Errorf("partition %d of %s: %w", p.Partition, t.Topic, bad)
-				}
-			}
-		}
-	})
-	return err
 }

@@ -43,6 +43,7 @@ type session struct {
 	tag        uint64            // of the last message
 	unsettled  int               // in all partitions, those in the queue included
 	waited     bool              // a rebalance waits for what is unsettled
+	marks      map[place]int64   // settled offsets that the tools have not been told
 	wake       context.CancelFunc
 }
 
@@ -194,23 +195,20 @@ func (s *session) allow() {
 // Settle marks offsets for the tools that show lag, or commits them where Kafka keeps the
 // positions.
 func (s *session) Settle(ctx context.Context, v ...vedette.Verdict) error {
-	commit, err := s.settle(v)
-	if err != nil {
+	if err := s.settle(v); err != nil {
 		return err
 	}
-	if s.r.Claim == nil && len(commit) > 0 {
-		err = s.commit(ctx, commit)
+	var err error
+	if s.r.Claim == nil {
+		err = s.commit(ctx)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case err != nil:
+	if err != nil {
 		s.finish("commit", fmt.Errorf("commit offsets: %w", err))
+	}
+	if s.err != nil {
 		return s.over()
-	case s.err != nil:
-		return s.over()
-	case s.r.Claim != nil:
-		s.cl.MarkCommitOffsets(commit)
 	}
 	if s.unsettled == 0 {
 		s.allow()
@@ -218,33 +216,28 @@ func (s *session) Settle(ctx context.Context, v ...vedette.Verdict) error {
 	return nil
 }
 
-// settle applies verdicts and returns what may be committed.
-func (s *session) settle(v []vedette.Verdict) (map[string]map[int32]kgo.EpochOffset, error) {
+// settle applies verdicts and marks how far partitions have come.
+func (s *session) settle(v []vedette.Verdict) error {
 	for _, one := range v {
 		if one.Do != vedette.Ack {
-			return nil, fmt.Errorf("settle message: kafka knows no %q", one.Do)
+			return fmt.Errorf("settle message: kafka knows no %q", one.Do)
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return nil, s.over()
+		return s.over()
 	}
-	commit := map[string]map[int32]kgo.EpochOffset{}
 	for at, p := range s.partitions {
 		for _, one := range v {
 			n, moved := p.settle(one)
 			s.unsettled -= n
-			if !moved {
-				continue
+			if moved {
+				s.marks[at] = p.settled
 			}
-			if commit[at.topic] == nil {
-				commit[at.topic] = map[int32]kgo.EpochOffset{}
-			}
-			commit[at.topic][at.n] = kgo.EpochOffset{Epoch: -1, Offset: p.settled}
 		}
 	}
-	return commit, nil
+	return nil
 }
 
 // hold takes the partitions that were claimed.
@@ -283,6 +276,7 @@ func (s *session) revoked(_ context.Context, _ *kgo.Client, gone map[string][]in
 
 func (s *session) drop(at place, p *partition) {
 	delete(s.partitions, at)
+	delete(s.marks, at)
 	s.c.Meter.Lag(p.own.Topic, at.n, -1, 0)
 	if slices.ContainsFunc(p.pending, func(d delivered) bool { return !d.done }) {
 		s.finish("revoked", errRevoked)
@@ -339,11 +333,7 @@ func (s *session) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), goodbye)
 		defer cancel()
 		s.cl.AllowRebalance()
-		if s.r.Claim != nil {
-			if err := s.cl.CommitMarkedOffsets(ctx); err != nil {
-				s.c.Log.Debug("kafka offsets lag behind the positions", "err", err)
-			}
-		}
+		s.show(ctx)
 		if err = s.cl.LeaveGroupContext(ctx); err != nil {
 			err = fmt.Errorf("leave group %s: %w", s.r.Group, err)
 		}

@@ -12,6 +12,10 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
+// fetchWait is how long a broker may wait for messages before it answers that there are none. A
+// partition that is added meanwhile waits as long for its first fetch.
+const fetchWait = 500 * time.Millisecond
+
 // A Claim makes this reader the owner of positions and returns them, in the same order, as they
 // are kept: [vedette.Positions.Claim] with an owner.
 type Claim func(ctx context.Context, p ...vedette.Position) ([]vedette.Position, error)
@@ -63,7 +67,7 @@ func NewSource(c Config, r Reading) (*Source, error) {
 func (s *Source) Open(ctx context.Context) (vedette.Session, error) {
 	n := &session{
 		c: s.c, r: s.r, ready: make(chan struct{}), stopped: make(chan struct{}),
-		partitions: map[place]*partition{},
+		partitions: map[place]*partition{}, marks: map[place]int64{},
 	}
 	cl, err := kgo.NewClient(s.options(n)...)
 	if err != nil {
@@ -87,7 +91,7 @@ func (s *Source) options(n *session) []kgo.Opt {
 		topics[i] = s.c.Prefix + t
 	}
 	start := kgo.NewOffset().AtStart()
-	opts := append([]kgo.Opt{
+	return append([]kgo.Opt{
 		kgo.ConsumerGroup(s.c.Prefix + s.r.Group),
 		kgo.ConsumeTopics(topics...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -95,6 +99,8 @@ func (s *Source) options(n *session) []kgo.Opt {
 		kgo.HeartbeatInterval(s.c.Heartbeat),
 		kgo.RebalanceTimeout(s.c.Rebalance),
 		kgo.MetadataMinAge(minAge),
+		kgo.FetchMaxWait(fetchWait),
+		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsCallbackBlocked(n.blocked),
 		kgo.OnPartitionsRevoked(n.revoked),
@@ -109,8 +115,4 @@ func (s *Source) options(n *session) []kgo.Opt {
 		// The markers of transactions tell that a partition is read to its end.
 		kgo.KeepControlRecords(),
 	}, s.opts...)
-	if s.r.Claim == nil {
-		return append(opts, kgo.DisableAutoCommit())
-	}
-	return append(opts, kgo.AutoCommitMarks())
 }
