@@ -451,10 +451,19 @@ func TestSitesAreNotSilentWhileNobodyRecords(t *testing.T) {
 			s.Source = slowToOpen{s.Source} // others look for silence meanwhile
 		})
 		time.Sleep(14 * time.Second)
+		stop()
 		slices.Sort(news)
 		if diff := cmp.Diff([]string{"silent unknown", "silent up", "steady up"}, news); diff != "" {
 			t.Errorf("statuses told (-want +got):\n%s", diff)
 		}
-		stop()
 	})
+}
+
+func jsonOf(t *testing.T, r vedette.Result) string {
+	t.Helper()
+	body, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
