@@ -124,7 +124,7 @@ func historyOfAll(ctx context.Context, c *pgx.Conn, w window) (found []vedette.R
 			var got []vedette.Result
 			got, err = part.read(ctx, c, allMonitors)
 			found = append(found, got...)
-			if len(got) < part.n/4 {
+			if 4*len(got) < part.n {
 				size = min(8*size, 24*time.Hour)
 			}
 		}

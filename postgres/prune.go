@@ -22,9 +22,9 @@ const short = 48 * time.Hour
 // wait too.
 const busy = "2s"
 
-// What stays of a day: $1 is the time before which rows without a failure go, $2 that of rows
-// with one, null for never. What a slot is dirty for stays.
-const goes = `(kind is null and checked_at < $1 or kind is not null and checked_at < $2)
+// What goes of a day: rows without a failure from before $1, and those with one from before $2,
+// null for none. What a slot is dirty for stays.
+const goes = `checked_at < case when kind is null then $1::timestamptz else coalesce($2::timestamptz, '-infinity') end
 	and not exists (select from slots where slots.monitor_id = r.monitor_id
 		and slots.hour = date_bin('1 hour', r.checked_at, 'epoch'))`
 
