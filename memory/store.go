@@ -1,7 +1,7 @@
 // Package memory keeps everything in this process's memory: it is what opens "memory:", and the
 // fake in tests of what uses a store. It keeps the guarantees of the contracts except that
 // nothing outlives the process. Nothing in it waits with a lock held, so it works under
-// testing/synctest, whose clock is then the store's.
+// testing/synctest, whose clock is then the store's. Its Stream is a broker of the same kind.
 package memory
 
 import (

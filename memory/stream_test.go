@@ -220,7 +220,7 @@ func TestStreamSaysHowFarTimeHasCome(t *testing.T) {
 		if err != nil || len(some) != 2 || !some[1].Position.Through.IsZero() {
 			t.Fatalf("%+v, %v, want two messages that are not the last", some, err)
 		}
-		all := append(some, receive(t, session)...)
+		all := slices.Concat(some, receive(t, session))
 		last := all[len(all)-1]
 		if len(all) != 3 || !last.Position.Through.Before(time.Now()) || last.Position.Through.Before(time.Now().Add(-time.Millisecond)) {
 			t.Errorf("%+v, want the third message, through just now", all)

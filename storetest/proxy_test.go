@@ -46,7 +46,7 @@ func serve(t *testing.T) *server {
 }
 
 func (s *server) answer(conn net.Conn) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	for lines := bufio.NewScanner(conn); lines.Scan(); {
 		s.got <- lines.Text()
 		if _, err := fmt.Fprintln(conn, "got", lines.Text()); err != nil {
@@ -109,7 +109,7 @@ func wantReset(t *testing.T, p *storetest.Proxy) {
 		return
 	}
 	c := client{conn, bufio.NewReader(conn)}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if answer, err := c.say("hello"); err == nil {
 		t.Errorf("answer %q through a proxy that refuses", answer)
 	}
