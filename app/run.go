@@ -175,11 +175,9 @@ func (a *App) metricsConfig() metrics.Config {
 	return cfg
 }
 
-// listen opens the address to serve on; nil if there is none.
+// listen opens the address to serve on; nil if there is none. Every role has its metrics and its
+// health to show.
 func (a *App) listen(ctx context.Context) (net.Listener, error) {
-	if !a.has("api") {
-		return nil, nil //nolint:nilnil // nothing is to be served
-	}
 	if a.cfg.Listener != nil || a.cfg.Listen == "" {
 		return a.cfg.Listener, nil
 	}
