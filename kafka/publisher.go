@@ -83,7 +83,12 @@ func NewPublisher(c Config) (*Publisher, error) {
 	}
 	codec, _ := c.codec()
 	p := &Publisher{c: c.withDefaults()}
+	share := func(part time.Duration) time.Duration { return max(p.c.Timeout/part, 100*time.Millisecond) }
 	p.opts = append(opts,
+		// A connection that hangs is given up in time for a second attempt within the same
+		// Publish, which the broker knows from the first.
+		kgo.ProduceRequestTimeout(share(2)),
+		kgo.RequestTimeoutOverhead(share(4)),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.ProducerBatchCompression(codec),
 		kgo.ProducerLinger(linger),
@@ -169,6 +174,10 @@ func (p *Publisher) send(ctx context.Context, all []*kgo.Record) ([]*kgo.Record,
 		return nil, cl.dial.explain(context.Cause(ctx))
 	}
 	err = worst(sent.errs)
+	if isContext(err) {
+		// A batch ends with the first of those who share it.
+		return nil, cl.dial.explain(fmt.Errorf("given up with another's message: %v", err)) //nolint:errorlint // not our context's
+	}
 	if renews(err) {
 		p.renew(cl)
 	}
@@ -238,8 +247,10 @@ func refusal(err error) error {
 
 // renews says whether another client may fare better: after anything but a refusal, such as a
 // producer id that the brokers have forgotten for good, or a topic that was made anew.
-func renews(err error) bool {
-	return err != nil && !isRefused(err) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+func renews(err error) bool { return err != nil && !isRefused(err) }
+
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // use returns the present client, which lasts until its user is done.

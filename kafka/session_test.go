@@ -73,8 +73,12 @@ func TestSlowProcessIsSuperseded(t *testing.T) {
 		if err := w.write(held); !errors.Is(err, vedette.ErrLeaseLost) {
 			t.Errorf("write of the slow one: %v, want ErrLeaseLost", err)
 		}
-		_ = slow.Settle(t.Context(), last(held))
-		w.lose(slow)
+		_ = slow.Close()
+		w.publish("more")
+		w.keep(next, w.receive(next, 1))
+		if diff := cmp.Diff(w.kept, append(numbered(10), "more")); diff != "" {
+			t.Errorf("kept, each once (-got +want):\n%s", diff)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -216,4 +217,77 @@ func (c braked) Read(p []byte) (int, error) {
 func (c braked) Write(p []byte) (int, error) {
 	c.b.wait()
 	return c.Conn.Write(p)
+}
+
+// A delay is a network that holds what is sent while it is on, and lets it in later, even
+// after the sender has hung up.
+type delay struct {
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	mu    sync.Mutex
+	on    bool
+	conns []*delayed
+}
+
+func (d *delay) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := d.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := &delayed{Conn: conn, d: d}
+	d.conns = append(d.conns, c)
+	return c, nil
+}
+
+func (d *delay) hold(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.on = on
+}
+
+// release lets in what is held, and waits until it is handled.
+func (d *delay) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.conns {
+		if len(c.held) > 0 {
+			_ = c.SetDeadline(time.Time{})
+			go func() { _, _ = io.Copy(io.Discard, c.Conn) }()
+			_, _ = c.Conn.Write(c.held)
+		}
+	}
+	synctest.Wait()
+	for _, c := range d.conns {
+		_ = c.Conn.Close()
+	}
+}
+
+// delayed is one connection. Once something of it is held, all that follows is.
+type delayed struct {
+	net.Conn
+	d    *delay
+	held []byte
+}
+
+func (c *delayed) Write(p []byte) (int, error) {
+	c.d.mu.Lock()
+	hold := c.d.on || len(c.held) > 0
+	if hold {
+		c.held = append(c.held, p...)
+	}
+	c.d.mu.Unlock()
+	if hold {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *delayed) Close() error {
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	if len(c.held) > 0 {
+		return c.SetDeadline(time.Unix(1, 0)) // ends reads, and nothing else
+	}
+	return c.Conn.Close()
 }
