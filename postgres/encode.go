@@ -117,7 +117,7 @@ func (b row) jsonb(text []byte) row {
 	return append(append(b, 1), text...)
 }
 
-// Rows are some rows of one kind.
+// A rows is some rows of one kind.
 type rows struct {
 	oids []uint32 // of the columns
 	buf  []byte
@@ -174,8 +174,9 @@ const (
 	copyEnd    = "\xff\xff"
 )
 
-// copied turns rows into what COPY reads, appended to b.
-func (r *rows) copied(b []byte) []byte {
+// copied turns rows into what COPY reads.
+func (r *rows) copied() []byte {
+	b := make([]byte, 0, len(copyHeader)+len(r.buf)+2*r.n+len(copyEnd))
 	b = append(b, copyHeader...)
 	rest := r.buf
 	for range r.n {

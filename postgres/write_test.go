@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -183,20 +184,27 @@ func TestWriteWorksAgainAfterARestart(t *testing.T) {
 	}
 }
 
-// stopped begins a transaction under our name, as a process that is stopped in the middle of one
-// leaves it, in a call that waits on: so the time-out of idle transactions does not end it.
+// stopped begins a transaction under our name, as a process that is stopped in the middle of a
+// COPY leaves it: the time-out of idle transactions does not end it.
 func stopped(t *testing.T, url, sql string) {
 	t.Helper()
 	c := connect(t, url)
 	if err := script(t.Context(), c, "set application_name = '"+prefix+"stopped'; begin; "+sql); err != nil {
 		t.Fatal(err)
 	}
+	half, rest := io.Pipe()
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _ = c.Exec(context.Background(), "select pg_sleep(60)")
+		_, _ = c.PgConn().CopyFrom(context.Background(), half, copyResults)
 	}()
-	t.Cleanup(func() { <-gone })
+	t.Cleanup(func() {
+		_ = rest.Close()
+		<-gone
+	})
+	if _, err := rest.Write([]byte(copyHeader)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestClaimAndAcquireEndAStoppedProcess(t *testing.T) {
@@ -306,7 +314,7 @@ func floor(b *testing.B, s *Store, batch *vedette.Batch) {
 		b.Fatal(err)
 	}
 	err = s.use(b.Context(), func(c *pgx.Conn) error {
-		_, err := c.PgConn().CopyFrom(b.Context(), strings.NewReader(string(w.kept.copied(nil))), copyResults)
+		_, err := c.PgConn().CopyFrom(b.Context(), strings.NewReader(string(w.kept.copied())), copyResults)
 		return err
 	})
 	if err != nil {
