@@ -52,6 +52,14 @@ func openCursor(dir string) (*cursor, error) {
 	return c, nil
 }
 
+// begin writes the first slot of a new folder.
+func (c *cursor) begin() error {
+	if !c.lost {
+		return nil
+	}
+	return c.move(0, 0)
+}
+
 // move sets the cursor and makes it last. It is set even if that fails: what was sent is then
 // sent again after a crash, which is harmless.
 func (c *cursor) move(next uint64, off int64) error {

@@ -210,14 +210,16 @@ func TestDamageIsSkippedToTheNextSegmentAndCounted(t *testing.T) {
 }
 
 func TestMissingSegmentIsCounted(t *testing.T) {
-	dir := t.TempDir()
-	segs := spooled(t, dir, 20)
-	if err := os.Remove(segs[1]); err != nil {
-		t.Fatal(err)
-	}
-	n, got := replayed(t, dir)
-	if lost := n.dropped["damaged"]; lost == 0 || len(got)+lost != 200 {
-		t.Errorf("%d came, dropped %v, want 200 in all", len(got), n.dropped)
+	for missing := range 2 {
+		dir := t.TempDir()
+		segs := spooled(t, dir, 20)
+		if err := os.Remove(segs[missing]); err != nil {
+			t.Fatal(err)
+		}
+		n, got := replayed(t, dir)
+		if lost := n.dropped["damaged"]; lost == 0 || len(got) == 0 || len(got)+lost != 200 {
+			t.Errorf("segment %d: %d came, dropped %v, want 200 in all", missing, len(got), n.dropped)
+		}
 	}
 }
 
@@ -280,8 +282,9 @@ func TestProcessesHaveFoldersOfTheirOwnAndAdoptThoseOfTheDead(t *testing.T) {
 		send(t, s, looks("a", 10*i, 10))
 		alive = append(alive, s)
 	}
-	if got := files(t, dir, "[0-9]"); len(got) != 3 {
-		t.Fatalf("folders %v, want 3", got)
+	alive = append(alive, open(t, config(t, dir, n))) // which has nothing
+	if got := files(t, dir, "[0-9]"); len(got) != 4 {
+		t.Fatalf("folders %v, want 4", got)
 	}
 	for _, dead := range alive[1:] {
 		if err := dead.Close(); err != nil {

@@ -106,7 +106,7 @@ func (f *folder) load() error {
 	}
 	f.end = f.cur.next
 	if len(f.segs) == 0 {
-		return nil
+		return f.cur.begin()
 	}
 	if err := f.loadLast(); err != nil {
 		return err
@@ -114,8 +114,8 @@ func (f *folder) load() error {
 	return f.place()
 }
 
-// loadLast counts the records of the last segment, whose number no next one tells, and cuts
-// off what a crash left behind them.
+// loadLast counts the records of the last segment, whose number no next one tells. What a crash
+// left behind them is not read any more: the next append begins another segment.
 func (f *folder) loadLast() error {
 	last := len(f.segs) - 1
 	s := f.segs[last]
@@ -135,12 +135,9 @@ func (f *folder) loadLast() error {
 		f.segs = f.segs[:last]
 		return os.Remove(s.path)
 	}
-	if end >= s.size {
-		return nil
-	}
-	f.cut += s.size - end
-	s.size = end
-	return os.Truncate(s.path, end)
+	f.cut += max(0, s.size-end)
+	s.size = min(s.size, end)
+	return nil
 }
 
 // place puts the cursor where there is something to read. One that cannot be trusted begins
