@@ -130,7 +130,8 @@ func prepare(s *Store, b *vedette.Batch) (*writing, error) {
 		w.results[i] = &b.Results[i]
 	}
 	slices.SortFunc(w.results, func(x, y *vedette.Result) int {
-		return cmp.Or(strings.Compare(string(x.Monitor), string(y.Monitor)), bytes.Compare(x.ID[:], y.ID[:]))
+		// Of copies the one that advanced the status comes first, and is kept.
+		return cmp.Or(strings.Compare(string(x.Monitor), string(y.Monitor)), bytes.Compare(x.ID[:], y.ID[:]), cmp.Compare(y.Seq, x.Seq))
 	})
 	var err error
 	if w.kept, err = resultRows(w.results); err != nil {

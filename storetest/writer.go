@@ -20,6 +20,7 @@ func TestWriter(t *testing.T, open func(t *testing.T) Store) {
 		"keeps all of a status":                  testWriteStatus,
 		"adds and replaces incidents":            testWriteIncident,
 		"keeps a result once":                    testWriteOnce,
+		"keeps of copies the one that counts":    testWriteCopies,
 		"keeps all of a batch or none":           testWriteAllOrNone,
 		"refuses what it could not tell apart":   testWriteRefuses,
 		"refuses a status from an older one":     testWriteConflict,
@@ -119,6 +120,26 @@ func testWriteOnce(t *testing.T, s Store) {
 	same(t, "history of b", ids(history(t, s, "b", vedette.Span{})), ids(all[:1]))
 	if size, err := s.Size(t.Context()); err != nil || size.Rows["statuses"] != 0 {
 		t.Errorf("%d statuses, want none: nobody wrote one; %v", size.Rows["statuses"], err)
+	}
+}
+
+// testWriteCopies sends each result twice in one batch, as a sender does that lost an answer: of
+// the copies the one that advanced the status is kept, which comes first and has the Seq.
+func testWriteCopies(t *testing.T, s Store) {
+	for n := range 40 {
+		id := monitorID(n)
+		all := looks(id, noon, 20, time.Second)
+		for i := range all {
+			all[i].Seq = int64(i) + 1
+		}
+		again := slices.Clone(all)
+		for i := range again {
+			again[i].Seq = 0
+		}
+		b := found(slices.Concat(all, again)...)
+		b.Resent = n%2 == 0
+		write(t, s, b)
+		same(t, "kept of copies", history(t, s, id, vedette.Span{}), all)
 	}
 }
 
