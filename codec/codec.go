@@ -77,8 +77,8 @@ func New(cfg Config) (*Codec, error) {
 		return nil, fmt.Errorf("codec: %w", err)
 	}
 	if cfg.Register == nil {
-		print := fingerprint(schema)
-		head := append([]byte{magic0, magic1}, print[:]...)
+		mark := fingerprint(schema)
+		head := append([]byte{magic0, magic1}, mark[:]...)
 		c.head.Store(&head)
 	}
 	return c, nil

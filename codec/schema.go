@@ -70,10 +70,10 @@ func fingerprint(s *avro.Schema) (p [8]byte) {
 func (c *Codec) writer(ctx context.Context, b []byte) (*avro.Schema, []byte, error) {
 	switch {
 	case len(b) >= 10 && b[0] == magic0 && b[1] == magic1:
-		print := [8]byte(b[2:10])
-		schema := c.prints[print]
+		mark := [8]byte(b[2:10])
+		schema := c.prints[mark]
 		if schema == nil {
-			return nil, nil, fmt.Errorf("%w: unknown schema with fingerprint %x", ErrUndecodable, print)
+			return nil, nil, fmt.Errorf("%w: unknown schema with fingerprint %x", ErrUndecodable, mark)
 		}
 		return schema, b[10:], nil
 	case len(b) >= 5 && b[0] == confluent:

@@ -16,10 +16,10 @@ type next struct {
 	resent int
 	calls  int
 
-	idle                               *sync.Cond
-	waiting, bytes                     int64
-	spooled, replayed, refused, missed int
-	dropped                            map[string]int
+	idle                       *sync.Cond
+	waiting, bytes             int64
+	spooled, replayed, refused int
+	dropped                    map[string]int
 }
 
 func newNext() *next {

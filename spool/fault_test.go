@@ -119,16 +119,16 @@ func TestDropsWhatIsBeingSentAndCountsItOnce(t *testing.T) {
 	}
 }
 
-// spooled leaves n batches of 10 results in a folder of several segments, as a process that
+// spooled leaves 20 batches of 10 results in a folder of several segments, as a process that
 // died does, and returns the segments.
-func spooled(t *testing.T, dir string, n int) []string {
+func spooled(t *testing.T, dir string) []string {
 	t.Helper()
 	sink := newNext()
 	sink.set(away)
 	cfg := config(t, dir, sink)
 	cfg.MaxBytes = 32 << 10
 	s := open(t, cfg)
-	fill(t, s, 0, n)
+	fill(t, s, 0, 20)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestTornEndIsCutOffAndNothingElse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			segs := spooled(t, dir, 20)
+			segs := spooled(t, dir)
 			last := segs[len(segs)-1]
 			change(t, last, tear)
 			n, got := replayed(t, dir)
@@ -189,7 +189,7 @@ func TestDamageIsSkippedToTheNextSegmentAndCounted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			segs := spooled(t, dir, 20)
+			segs := spooled(t, dir)
 			if len(segs) < 3 {
 				t.Fatalf("segments: %v", segs)
 			}
@@ -212,7 +212,7 @@ func TestDamageIsSkippedToTheNextSegmentAndCounted(t *testing.T) {
 func TestMissingSegmentIsCounted(t *testing.T) {
 	for missing := range 2 {
 		dir := t.TempDir()
-		segs := spooled(t, dir, 20)
+		segs := spooled(t, dir)
 		if err := os.Remove(segs[missing]); err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +225,7 @@ func TestMissingSegmentIsCounted(t *testing.T) {
 
 func TestDamageInTheLastSegmentIsTold(t *testing.T) {
 	dir := t.TempDir()
-	segs := spooled(t, dir, 20)
+	segs := spooled(t, dir)
 	change(t, segs[len(segs)-1], func(b []byte) []byte { b[40] ^= 1; return b })
 	n, got := replayed(t, dir)
 	if n.dropped["damaged"] == 0 || len(got) == 0 || len(got) == 200 {
@@ -241,7 +241,7 @@ func TestLostCursorSendsAgainAndLosesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			spooled(t, dir, 20)
+			spooled(t, dir)
 			if err := harm(filepath.Join(dir, "0", "cursor")); err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +256,7 @@ func TestLostCursorSendsAgainAndLosesNothing(t *testing.T) {
 
 func TestRecordsThatAreNoResultsAreDroppedAndCounted(t *testing.T) {
 	dir := t.TempDir()
-	spooled(t, dir, 20)
+	spooled(t, dir)
 	n := newNext()
 	cfg := config(t, dir, n)
 	decode := cfg.Decode
