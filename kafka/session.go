@@ -338,6 +338,8 @@ func (s *session) Close() error {
 			err = fmt.Errorf("leave group %s: %w", s.r.Group, err)
 		}
 		s.cl.Close()
+		// The client's Close polls a last time, and a goroutine of it may wait for that poll.
+		s.cl.AllowRebalance()
 		s.forget()
 	})
 	return err
