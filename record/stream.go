@@ -118,8 +118,10 @@ func (l *lane) Run(ctx context.Context) error {
 	pause := retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 	reading := trouble{doing: "reading the stream", log: l.log}
 	for ctx.Err() == nil {
-		began := time.Now()
-		err := l.session(ctx, func() { reading.note(ctx, nil) })
+		err := l.session(ctx, func() {
+			reading.note(ctx, nil)
+			pause.Reset()
+		})
 		switch {
 		case ctx.Err() != nil:
 			if err != nil {
@@ -130,9 +132,6 @@ func (l *lane) Run(ctx context.Context) error {
 			l.log.Info("session ended, beginning the next", "why", err)
 		default:
 			reading.note(ctx, err)
-		}
-		if time.Since(began) > time.Minute {
-			pause.Reset()
 		}
 		_ = pause.Wait(ctx) // told to stop while waiting is told to stop
 	}
