@@ -78,7 +78,7 @@ func (s *session) wanted(ctx context.Context, added offsets) ([]vedette.Position
 	req := kmsg.NewPtrMetadataRequest()
 	for topic := range added {
 		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(topic)
+		t.Topic = new(topic)
 		req.Topics = append(req.Topics, t)
 	}
 	meta, err := req.RequestWith(ctx, s.cl)

@@ -275,7 +275,7 @@ func sign(t *testing.T, c, parent *x509.Certificate, own, signer *ecdsa.PrivateK
 func TestEnsureTopic(t *testing.T) {
 	cluster, c := fake(t, kfake.NumBrokers(3))
 	c.Prefix = "team."
-	ensure(t, c, "results", 6)
+	ensure(t, c, 6)
 	made := cluster.TopicInfo("team.results")
 	if made.NumReplicas != 3 || made.Configs["min.insync.replicas"] == nil || *made.Configs["min.insync.replicas"] != "2" {
 		t.Errorf("made with %d replicas and %v, want 3 with min.insync.replicas=2", made.NumReplicas, made.Configs)
@@ -283,8 +283,8 @@ func TestEnsureTopic(t *testing.T) {
 	if n := len(cluster.PartitionInfos("team.results")); n != 6 {
 		t.Errorf("made with %d partitions, want 6", n)
 	}
-	ensure(t, c, "results", 6)
-	ensure(t, c, "results", 0)
+	ensure(t, c, 6)
+	ensure(t, c, 0)
 	adm := kadm.NewClient(client(t, c))
 	if _, err := adm.CreateTopic(t.Context(), 2, 1, nil, "team.weak"); err != nil {
 		t.Fatal(err)
@@ -303,9 +303,9 @@ func TestEnsureTopic(t *testing.T) {
 
 func TestEnsureTopicOnOneBroker(t *testing.T) {
 	cluster, c := fake(t)
-	ensure(t, c, "results", 2)
+	ensure(t, c, 2)
 	if made := cluster.TopicInfo("results"); made.NumReplicas != 1 || made.Configs["min.insync.replicas"] != nil {
 		t.Errorf("made with %d replicas and %v, want one and nothing", made.NumReplicas, made.Configs)
 	}
-	ensure(t, c, "results", 1)
+	ensure(t, c, 1)
 }

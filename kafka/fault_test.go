@@ -46,12 +46,6 @@ func TestReadsOnceWhateverFails(t *testing.T) {
 	}
 }
 
-func TestReadsOnceWhenLeadersMove(t *testing.T) {
-	virtually(t, 4, func(t *testing.T, w *world) {
-		readThrough(t, w, w.ShufflePartitionLeaders)
-	}, kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094))
-}
-
 // readThrough publishes in ten rounds, each after something was broken, and checks that two
 // readers keep each message once.
 func readThrough(t *testing.T, w *world, breaks func()) {

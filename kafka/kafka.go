@@ -133,7 +133,7 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 		return nil, nil
 	}
 	if s.User == "" {
-		return nil, errors.New("SASL login for Kafka: no user is named") //nolint:staticcheck // a name
+		return nil, errors.New("SASL login for Kafka: no user is named")
 	}
 	auth := scram.Auth{User: s.User, Pass: s.Password}
 	switch strings.ToLower(s.Mechanism) {
@@ -144,7 +144,7 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 	case "scram-sha-512":
 		return auth.AsSha512Mechanism(), nil
 	}
-	return nil, fmt.Errorf("SASL mechanism %q is not known: want plain, scram-sha-256 or scram-sha-512", s.Mechanism) //nolint:staticcheck // a name
+	return nil, fmt.Errorf("SASL mechanism %q is not known: want plain, scram-sha-256 or scram-sha-512", s.Mechanism)
 }
 
 func (c Config) codec() (kgo.CompressionCodec, error) {

@@ -17,8 +17,8 @@ import (
 	"github.com/vedettehq/vedette/storetest"
 )
 
-// real returns the address of a real Kafka.
-func real(t testing.TB) string {
+// server returns the address of a real Kafka.
+func server(t testing.TB) string {
 	t.Helper()
 	addr := os.Getenv("VEDETTE_TEST_KAFKA")
 	if addr == "" {
@@ -77,9 +77,9 @@ func source(t testing.TB, c kafka.Config, r kafka.Reading) *kafka.Source {
 	return s
 }
 
-func ensure(t testing.TB, c kafka.Config, topic string, partitions int32) {
+func ensure(t testing.TB, c kafka.Config, partitions int32) {
 	t.Helper()
-	if warning, err := kafka.EnsureTopic(t.Context(), c, topic, partitions, 0); err != nil || warning != "" {
+	if warning, err := kafka.EnsureTopic(t.Context(), c, "results", partitions, 0); err != nil || warning != "" {
 		t.Fatalf("EnsureTopic: %q, %v", warning, err)
 	}
 }
@@ -96,7 +96,7 @@ func open(t testing.TB, s *kafka.Source) vedette.Session {
 
 func stream(t *testing.T, c kafka.Config) storetest.Stream {
 	c.Heartbeat = 100 * time.Millisecond
-	ensure(t, c, "results", 3)
+	ensure(t, c, 3)
 	return storetest.Stream{
 		Topic: "results", Publisher: publisher(t, c),
 		Source: func(claim storetest.StreamClaim) vedette.Source {
@@ -115,21 +115,21 @@ func TestStream(t *testing.T) {
 		})
 	})
 	t.Run("real", func(t *testing.T) {
-		broker := real(t)
+		broker := server(t)
 		storetest.TestStream(t, func(t *testing.T) storetest.Stream {
 			c := kafka.Config{Brokers: []string{broker}, Prefix: prefix(t)}
-			remove(t, c, "results")
+			remove(t, c)
 			return stream(t, c)
 		})
 	})
 }
 
-// remove deletes a topic after the test.
-func remove(t testing.TB, c kafka.Config, topic string) {
+// remove deletes the topic "results" after the test.
+func remove(t testing.TB, c kafka.Config) {
 	adm := kadm.NewClient(client(t, c))
 	t.Cleanup(func() {
-		if _, err := adm.DeleteTopic(context.Background(), c.Prefix+topic); err != nil {
-			t.Errorf("delete topic %s: %v", topic, err)
+		if _, err := adm.DeleteTopic(context.Background(), c.Prefix+"results"); err != nil {
+			t.Errorf("delete topic: %v", err)
 		}
 	})
 }

@@ -34,10 +34,10 @@ func kcat(t *testing.T, in string, args ...string) string {
 }
 
 func TestKcatReadsUsAndWeReadIt(t *testing.T) {
-	broker := real(t)
+	broker := server(t)
 	c := kafka.Config{Brokers: []string{broker}, Prefix: prefix(t), Compression: "zstd"}
-	remove(t, c, "results")
-	ensure(t, c, "results", 7)
+	remove(t, c)
+	ensure(t, c, 7)
 	topic := c.Prefix + "results"
 	const keys = 60
 

@@ -27,5 +27,5 @@ func (l logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	case kgo.LogLevelError, kgo.LogLevelWarn:
 		to = slog.LevelWarn
 	}
-	l.log.Log(context.Background(), to, "kafka: "+msg, keyvals...) //nolint:sloglint // the client's own message
+	l.log.Log(context.Background(), to, "kafka: "+msg, keyvals...)
 }

@@ -15,8 +15,7 @@ type Meter interface {
 	// Assigned says by how much the partitions that we hold have changed, once for each
 	// rebalance that changed them.
 	Assigned(change int)
-	// Ended counts a session by why it is over: closed, group, claim, fetch, commit, topic or
-	// revoked.
+	// Ended counts a session by why it is over: closed, group, claim, fetch, commit or revoked.
 	Ended(cause string)
 }
 

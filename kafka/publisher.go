@@ -84,7 +84,7 @@ func NewPublisher(c Config) (*Publisher, error) {
 	codec, _ := c.codec()
 	p := &Publisher{c: c.withDefaults()}
 	share := func(part time.Duration) time.Duration { return max(p.c.Timeout/part, 100*time.Millisecond) }
-	p.opts = append(opts,
+	p.opts = append(slices.Clip(opts),
 		// A connection that hangs is given up in time for a second attempt within the same
 		// Publish, which the broker knows from the first.
 		kgo.ProduceRequestTimeout(share(2)),
@@ -300,12 +300,25 @@ func (p *Publisher) Close() error {
 func (p *Publisher) records(m []vedette.Message) []*kgo.Record {
 	room := make([]kgo.Record, len(m))
 	all := make([]*kgo.Record, len(m))
+	topic := p.c.Prefix + m[0].Topic
 	for i := range m {
-		room[i] = kgo.Record{Topic: p.c.Prefix + m[i].Topic, Key: m[i].Key, Value: m[i].Body}
-		for _, name := range slices.Sorted(maps.Keys(m[i].Header)) {
-			room[i].Headers = append(room[i].Headers, kgo.RecordHeader{Key: name, Value: []byte(m[i].Header[name])})
+		if m[i].Topic != topic[len(p.c.Prefix):] {
+			topic = p.c.Prefix + m[i].Topic
 		}
+		room[i] = kgo.Record{Topic: topic, Key: m[i].Key, Value: m[i].Body, Headers: headers(m[i].Header)}
 		all[i] = &room[i]
+	}
+	return all
+}
+
+// headers are in the order of their names, so that the same message is the same bytes.
+func headers(h map[string]string) []kgo.RecordHeader {
+	if len(h) == 0 {
+		return nil
+	}
+	all := make([]kgo.RecordHeader, 0, len(h))
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		all = append(all, kgo.RecordHeader{Key: name, Value: []byte(h[name])})
 	}
 	return all
 }

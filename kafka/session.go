@@ -120,15 +120,12 @@ func (s *session) fail(fetches kgo.Fetches) {
 		for _, t := range f.Topics {
 			for n := range t.Partitions {
 				at := place{t.Topic, t.Partitions[n].Partition}
-				err := t.Partitions[n].Err
-				switch p := s.partitions[at]; {
+				switch err := t.Partitions[n].Err; {
 				case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 				case err != nil && t.Topic == "":
 					s.finish("group", err)
 				case err != nil:
 					s.finish("fetch", fmt.Errorf("fetch partition %d of %s: %w", at.n, at.topic, err))
-				case p != nil && t.TopicID != [16]byte{} && p.own.Stream != "" && p.own.Stream != stream(t.TopicID):
-					s.finish("topic", fmt.Errorf("topic %s was made anew", at.topic))
 				}
 			}
 		}

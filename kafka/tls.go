@@ -46,7 +46,7 @@ func (t *TLS) config() (*tls.Config, error) {
 		}
 	}
 	if (cert == "") != (key == "") {
-		return nil, errors.New("TLS for Kafka: a client certificate needs both cert and key") //nolint:staticcheck // a name
+		return nil, errors.New("TLS for Kafka: a client certificate needs both cert and key")
 	}
 	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)

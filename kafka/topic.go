@@ -69,7 +69,7 @@ func create(ctx context.Context, adm *kadm.Client, topic string, partitions int3
 		replication = int16(min(brokers, maxReplicas)) //nolint:gosec // at most 3
 	}
 	if brokers >= maxReplicas && replication > inSync {
-		configs[inSyncKey] = kadm.StringPtr(strconv.Itoa(inSync))
+		configs[inSyncKey] = new(strconv.Itoa(inSync))
 	}
 	if partitions == 0 {
 		partitions = -1

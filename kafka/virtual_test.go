@@ -29,11 +29,10 @@ type world struct {
 }
 
 // virtually runs a test in virtual time. Its hour is the bound of every wait.
-func virtually(t *testing.T, partitions int32, test func(*testing.T, *world), opts ...kfake.Opt) {
+func virtually(t *testing.T, partitions int32, test func(*testing.T, *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, store: memory.New()}
-		w.Cluster, w.c = fake(t, append(opts, kfake.Ports(9092), kfake.ListenFn(w.net.Listen),
-			kfake.SeedTopics(partitions, "results"))...)
+		w.Cluster, w.c = fake(t, kfake.Ports(9092), kfake.ListenFn(w.net.Listen), kfake.SeedTopics(partitions, "results"))
 		w.c.Dialer = w.net.DialContext
 		test(t, w)
 	})
