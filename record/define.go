@@ -208,7 +208,7 @@ func (r *Record) settle(ctx context.Context, ids []vedette.MonitorID) error {
 	err := r.ledger.commit(ctx, func(d *draft) error {
 		gone = gone[:0]
 		for _, id := range ids {
-			s, known := r.ledger.statuses[id]
+			s, known := r.ledger.status(id)
 			def, defined := r.defs.get(id)
 			switch {
 			case !known:
@@ -232,7 +232,7 @@ func (r *Record) settle(ctx context.Context, ids []vedette.MonitorID) error {
 		return fmt.Errorf("forget %d monitors: %w", len(gone), err)
 	}
 	for _, id := range gone {
-		delete(r.ledger.statuses, id)
+		delete(r.ledger.entries, id)
 	}
 	return nil
 }

@@ -2,55 +2,82 @@ package record
 
 import (
 	"context"
-	"slices"
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/verdict"
 )
 
-// A draft is one batch in the making. It changes copies, so that nothing has happened
-// when the batch is not written.
+// A draft is one batch in the making. It changes what the entries will be, so that nothing has
+// happened when the batch is not written.
 type draft struct {
 	ledger    *ledger
 	batch     vedette.Batch
-	statuses  map[vedette.MonitorID]vedette.Status // as they will be
+	fresh     []*entry // those whose statuses it changes
+	strange   []*entry // those of monitors that are gone
 	incidents map[vedette.ID]vedette.Incident
 	order     []vedette.ID // of incidents
 }
 
 // status returns how a monitor does, by this draft.
 func (d *draft) status(id vedette.MonitorID) vedette.Status {
-	if s, ok := d.statuses[id]; ok {
-		return s
+	if e := d.ledger.entries[id]; e != nil && e.draft == d && e.fresh {
+		return e.next
 	}
-	s := d.ledger.statuses[id]
-	s.Monitor = id
+	s, _ := d.ledger.status(id)
 	return s
 }
 
-// fold adds results and what follows from them.
+// fold adds results and what follows from them. It does so monitor by monitor where it may, which
+// looks everything up once.
 func (d *draft) fold(ctx context.Context, results ...vedette.Result) error {
-	defs, err := d.ledger.ready(ctx, results)
+	touched, err := d.ledger.ready(ctx, d, results)
 	if err != nil {
 		return err
 	}
-	d.batch.Results = slices.Grow(d.batch.Results, len(results))
-	for i, r := range results {
-		def := defs[i]
-		if def == nil {
-			r.Seq = 0 // gone meanwhile: it is history
-			d.batch.Results = append(d.batch.Results, r)
-			continue
+	if d.ledger.all || related(touched) {
+		for _, e := range touched {
+			e.list = e.list[:0]
 		}
-		s := d.status(r.Monitor)
-		thin(&r, s)
-		d.take(verdict.Fold(def.Monitor, s, r, def.inWindow(r.StartedAt), d.parents(def)))
+		for _, r := range results {
+			d.judge(d.ledger.entries[r.Monitor], r)
+		}
+	}
+	for _, e := range touched {
+		for _, i := range e.list {
+			d.judge(e, results[i])
+		}
+		e.list = e.list[:0]
+		if e.def == nil {
+			d.strange = append(d.strange, e)
+		}
 	}
 	return nil
 }
 
-// take adds an outcome that came of a result.
-func (d *draft) take(out verdict.Outcome) {
+// related reports whether one of these monitors depends on another, so that the order between
+// them counts.
+func related(entries []*entry) bool {
+	for _, e := range entries {
+		if e.def != nil && len(e.def.DependsOn) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// judge adds one result and what follows from it.
+func (d *draft) judge(e *entry, r vedette.Result) {
+	if e.def == nil {
+		r.Seq = 0 // gone meanwhile: it is history
+		d.batch.Results = append(d.batch.Results, r)
+		return
+	}
+	s := e.status
+	if e.fresh {
+		s = e.next
+	}
+	thin(&r, s)
+	out := verdict.Fold(e.def.Monitor, s, r, e.def.inWindow(r.StartedAt), d.parents(e.def))
 	d.batch.Results = append(d.batch.Results, out.Result)
 	if out.Result.Seq != 0 {
 		d.change(out)
@@ -59,7 +86,15 @@ func (d *draft) take(out verdict.Outcome) {
 
 // change adds the status and incident of an outcome.
 func (d *draft) change(out verdict.Outcome) {
-	d.statuses[out.Status.Monitor] = out.Status
+	e := d.ledger.entry(out.Status.Monitor)
+	if e.draft != d {
+		e.begin(d)
+	}
+	e.next = out.Status
+	if !e.fresh {
+		e.fresh = true
+		d.fresh = append(d.fresh, e)
+	}
 	if out.Incident == nil {
 		return
 	}
@@ -101,12 +136,22 @@ func thin(r *vedette.Result, s vedette.Status) {
 }
 
 func (d *draft) empty() bool {
-	return len(d.batch.Results)+len(d.statuses)+len(d.batch.Dead)+len(d.batch.Positions) == 0
+	return len(d.batch.Results)+len(d.fresh)+len(d.batch.Dead)+len(d.batch.Positions) == 0
+}
+
+// changed names the monitors whose statuses the draft changes.
+func (d *draft) changed() []vedette.MonitorID {
+	ids := make([]vedette.MonitorID, len(d.fresh))
+	for i, e := range d.fresh {
+		ids[i] = e.status.Monitor
+	}
+	return ids
 }
 
 func (d *draft) finish() vedette.Batch {
-	for _, s := range d.statuses {
-		d.batch.Statuses = append(d.batch.Statuses, s)
+	d.batch.Statuses = make([]vedette.Status, len(d.fresh))
+	for i, e := range d.fresh {
+		d.batch.Statuses[i] = e.next
 	}
 	for _, id := range d.order {
 		d.batch.Incidents = append(d.batch.Incidents, d.incidents[id])
@@ -116,10 +161,19 @@ func (d *draft) finish() vedette.Batch {
 
 // adopt makes the draft what is so, now that it is written.
 func (d *draft) adopt() {
-	for i, s := range d.batch.Statuses {
-		s.Version++
-		d.batch.Statuses[i] = s
-		d.ledger.statuses[s.Monitor] = s
+	l := d.ledger
+	for i, e := range d.fresh {
+		e.next.Version++
+		d.batch.Statuses[i].Version++
+		e.status, e.next, e.read = e.next, vedette.Status{}, true
 	}
-	d.ledger.record.tell(News{Results: d.batch.Results, Statuses: d.batch.Statuses, Incidents: d.batch.Incidents})
+	for _, e := range d.strange {
+		if e.status.Version == 0 {
+			delete(l.entries, e.status.Monitor) // whoever sends such results can name any number
+		}
+	}
+	l.record.tell(News{Results: d.batch.Results, Statuses: d.batch.Statuses, Incidents: d.batch.Incidents})
+	if !l.all {
+		l.results = d.batch.Results[:0]
+	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -18,18 +18,45 @@ import (
 type ledger struct {
 	record *Record
 	defs   *definitions
-	// all says that statuses holds every one there is. Otherwise it holds those that were
-	// needed so far, and an empty one for a monitor that has none.
-	all      bool
-	statuses map[vedette.MonitorID]vedette.Status
-	// results is the memory for those of a draft, where News are done with when Told returns.
-	results []vedette.Result
-	defined []*definition // that for what ready returns
-	lately  int           // how many statuses the last draft had
+	// all says that entries holds every status there is. Otherwise it holds those that were
+	// needed so far.
+	all     bool
+	entries map[vedette.MonitorID]*entry
+	results []vedette.Result // memory for those of a draft, where News are done with when Told returns
+}
+
+// An entry is what is remembered of a monitor, and what the present draft makes of it.
+type entry struct {
+	status vedette.Status // as it is kept; Version 0 if none is
+	read   bool           // status was read, or written by us
+
+	draft *draft         // the one that next and def are of
+	next  vedette.Status // as it will be
+	def   *definition    // nil if the monitor is gone
+	list  []int32        // the results of the draft's fold that are of this monitor
+	fresh bool           // next differs from status
 }
 
 func (r *Record) newLedger(all bool) *ledger {
-	return &ledger{record: r, defs: r.defs, all: all, statuses: make(map[vedette.MonitorID]vedette.Status)}
+	return &ledger{record: r, defs: r.defs, all: all, entries: make(map[vedette.MonitorID]*entry)}
+}
+
+// entry returns that of a monitor, and adds it if it is new.
+func (l *ledger) entry(id vedette.MonitorID) *entry {
+	e := l.entries[id]
+	if e == nil {
+		e = &entry{status: vedette.Status{Monitor: id}, read: l.all}
+		l.entries[id] = e
+	}
+	return e
+}
+
+// status returns what is kept of a monitor, and whether there is something.
+func (l *ledger) status(id vedette.MonitorID) (vedette.Status, bool) {
+	if e := l.entries[id]; e != nil {
+		return e.status, e.status.Version > 0
+	}
+	return vedette.Status{Monitor: id}, false
 }
 
 // readAll reads every status there is.
@@ -38,9 +65,9 @@ func (l *ledger) readAll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read statuses: %w", err)
 	}
-	clear(l.statuses)
+	clear(l.entries)
 	for _, s := range statuses {
-		l.statuses[s.Monitor] = s
+		l.entries[s.Monitor] = &entry{status: s, read: true}
 	}
 	return nil
 }
@@ -50,7 +77,7 @@ func (l *ledger) readAll(ctx context.Context) error {
 func (l *ledger) commit(ctx context.Context, fold func(*draft) error) error {
 	pause := retry.Backoff{Min: 5 * time.Millisecond, Max: 100 * time.Millisecond}
 	for attempt := 1; ; attempt++ {
-		d := &draft{ledger: l, statuses: make(map[vedette.MonitorID]vedette.Status, l.lately)}
+		d := &draft{ledger: l}
 		d.batch.Results = l.results[:0]
 		if err := fold(d); err != nil {
 			return err
@@ -61,7 +88,6 @@ func (l *ledger) commit(ctx context.Context, fold func(*draft) error) error {
 		err := l.record.cfg.Writer.Write(ctx, d.finish())
 		if err == nil {
 			d.adopt()
-			l.keepMemory(d)
 			return nil
 		}
 		if !errors.Is(err, vedette.ErrConflict) || attempt > maxConflicts {
@@ -70,17 +96,9 @@ func (l *ledger) commit(ctx context.Context, fold func(*draft) error) error {
 		if attempt > 1 && pause.Wait(ctx) != nil { // so that those who met do not meet again
 			return err
 		}
-		if err := l.reread(ctx, slices.Collect(maps.Keys(d.statuses))); err != nil {
+		if err := l.reread(ctx, d.changed()); err != nil {
 			return err
 		}
-	}
-}
-
-// keepMemory lets the next draft have the memory of this one, which is of about its size.
-func (l *ledger) keepMemory(d *draft) {
-	l.lately = len(d.statuses)
-	if !l.all {
-		l.results = d.batch.Results[:0]
 	}
 }
 
@@ -96,45 +114,55 @@ func (l *ledger) reread(ctx context.Context, ids []vedette.MonitorID) error {
 			return fmt.Errorf("read statuses: %w", err)
 		}
 		for _, id := range page {
-			delete(l.statuses, id)
-			if !l.all {
-				l.statuses[id] = vedette.Status{Monitor: id}
-			}
+			e := l.entry(id)
+			e.status, e.read = vedette.Status{Monitor: id}, true
 		}
 		for _, s := range now {
-			l.statuses[s.Monitor] = s
+			l.entry(s.Monitor).status = s
 		}
 	}
 	return nil
 }
 
-// ready makes sure that what folding these results takes is at hand, and returns the definitions
-// of their monitors, nil for one that is gone, until it is called again.
-func (l *ledger) ready(ctx context.Context, results []vedette.Result) ([]*definition, error) {
-	defs := slices.Grow(l.defined[:0], len(results))[:len(results)]
-	l.defined = defs
+// ready makes sure that what it takes to fold these results is at hand, and returns the entries
+// that they are of, in the order of their monitors.
+func (l *ledger) ready(ctx context.Context, d *draft, results []vedette.Result) ([]*entry, error) {
+	var touched []*entry
 	var ask []vedette.MonitorID
 	for i := range results {
 		r := &results[i]
-		def, err := l.defs.of(ctx, r)
-		if errors.Is(err, vedette.ErrNotFound) {
-			defs[i] = nil
-			continue
+		e := l.entry(r.Monitor)
+		if e.draft != d {
+			e.begin(d)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read monitor %q: %w", r.Monitor, err)
+		if len(e.list) == 0 {
+			touched = append(touched, e)
+			if !e.read {
+				ask = append(ask, r.Monitor)
+			}
 		}
-		defs[i] = def
-		if _, known := l.statuses[r.Monitor]; !known && !l.all {
-			ask = append(ask, r.Monitor)
+		e.list = append(e.list, int32(i)) //nolint:gosec // a batch is smaller
+		if e.def == nil || e.def.Version < r.Revision {
+			var err error
+			if e.def, err = l.defs.of(ctx, r); err != nil && !errors.Is(err, vedette.ErrNotFound) {
+				return nil, fmt.Errorf("read monitor %q: %w", r.Monitor, err)
+			}
 		}
-		if r.State == vedette.Down && l.record.cfg.Shared {
-			ask = append(ask, def.DependsOn...) // others may have found out how its parents do
+		if r.State == vedette.Down && e.def != nil && l.record.cfg.Shared {
+			ask = append(ask, e.def.DependsOn...) // others may have found out how its parents do
 		}
 	}
+	slices.SortFunc(touched, func(a, b *entry) int {
+		return strings.Compare(string(a.status.Monitor), string(b.status.Monitor))
+	})
 	if len(ask) == 0 {
-		return defs, nil
+		return touched, nil
 	}
 	slices.Sort(ask)
-	return defs, l.reread(ctx, slices.Compact(ask))
+	return touched, l.reread(ctx, slices.Compact(ask))
+}
+
+// begin makes the entry one of d.
+func (e *entry) begin(d *draft) {
+	e.draft, e.fresh, e.def, e.list = d, false, nil, e.list[:0]
 }

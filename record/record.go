@@ -14,6 +14,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,11 +138,7 @@ func (r *Record) load(ctx context.Context) error {
 	if err := r.ledger.readAll(ctx); err != nil {
 		return err
 	}
-	ids := make([]vedette.MonitorID, 0, len(r.ledger.statuses))
-	for id := range r.ledger.statuses {
-		ids = append(ids, id)
-	}
-	if err := r.settle(ctx, ids); err != nil {
+	if err := r.settle(ctx, slices.Collect(maps.Keys(r.ledger.entries))); err != nil {
 		return err
 	}
 	r.loaded = true

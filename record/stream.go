@@ -152,7 +152,7 @@ func (l *lane) session(ctx context.Context, works func()) (err error) {
 			err = end
 		}
 	}()
-	clear(l.ledger.statuses) // others may have changed them since
+	clear(l.ledger.entries) // others may have changed them since
 	for {
 		messages, err := l.gather(ctx, s)
 		if err != nil {

@@ -39,7 +39,7 @@ func (r *Record) sweep(ctx context.Context) error {
 // suspects returns the monitors that seem to be silent by what is remembered of them.
 func (r *Record) suspects(ctx context.Context, now time.Time) (ids []vedette.MonitorID, err error) {
 	return ids, r.exclusively(ctx, func() error {
-		for id := range r.ledger.statuses {
+		for id := range r.ledger.entries {
 			if len(r.silence(id, now)) > 0 {
 				ids = append(ids, id)
 			}
@@ -58,7 +58,7 @@ const askEvery = 10 * time.Second
 
 func (r *Record) strangers() []vedette.MonitorID {
 	return slices.DeleteFunc(r.defs.ids(), func(id vedette.MonitorID) bool {
-		_, known := r.ledger.statuses[id]
+		_, known := r.ledger.status(id)
 		return known
 	})
 }
@@ -89,8 +89,8 @@ func (r *Record) endVotes(ctx context.Context, ids []vedette.MonitorID, now time
 // written, others may have piled up behind them: who is silent shows once those have come.
 func (r *Record) silence(id vedette.MonitorID, now time.Time) []vedette.Result {
 	def, ok := r.defs.get(id)
-	s := r.ledger.statuses[id]
-	if !ok || s.State == vedette.Paused || now.Sub(r.hitch) <= max(verdict.Fresh(def.Monitor), 2*slow) {
+	s, known := r.ledger.status(id)
+	if !ok || !known || s.State == vedette.Paused || now.Sub(r.hitch) <= max(verdict.Fresh(def.Monitor), 2*slow) {
 		return nil
 	}
 	return verdict.Silence(def.Monitor, s, now)

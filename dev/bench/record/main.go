@@ -19,6 +19,7 @@ import (
 
 type options struct {
 	rows, sites, partitions, lanes int
+	count                          int
 	formats                        string
 	latency                        time.Duration
 	rate                           int
@@ -34,6 +35,7 @@ func main() {
 	flag.IntVar(&o.sites, "sites", 10_000, "monitors that they are looks at")
 	flag.IntVar(&o.partitions, "partitions", 8, "of the topic")
 	flag.IntVar(&o.lanes, "lanes", 2, "sessions read side by side")
+	flag.IntVar(&o.count, "count", 0, "messages in a batch at most; 0 is what `vedette up` takes")
 	flag.StringVar(&o.formats, "formats", "avro,json", "how messages are written; json has a third of the rows")
 	flag.DurationVar(&o.latency, "latency", 30*time.Second, "how long to measure from publishing to visible; 0 does not")
 	flag.IntVar(&o.rate, "rate", 10_000, "results a second while that is measured")
