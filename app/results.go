@@ -145,14 +145,14 @@ func (r refused) Unwrap() error { return r.error }
 
 // through says up to when all results have been recorded: by whom does not matter.
 func (a *App) through(ctx context.Context) (time.Time, error) {
-	positions, err := a.store.positions.List(ctx, a.stream.cfg.Prefix+a.stream.group)
+	positions, err := a.store.positions.List(ctx, a.stream.group)
 	if err != nil {
 		return time.Time{}, err
 	}
 	// A topic that was made anew may have fewer partitions: what is kept of the others is over.
 	var live vedette.Position
 	for _, p := range positions {
-		if p.Topic == a.stream.cfg.Prefix+a.stream.topic && p.Through.After(live.Through) {
+		if p.Topic == a.stream.topic && p.Through.After(live.Through) {
 			live = p
 		}
 	}

@@ -156,6 +156,13 @@ func (c *Codec) Decode(ctx context.Context, b []byte, r *vedette.Result) error {
 }
 
 func (c *Codec) decodeAvro(schema *avro.Schema, b []byte, r *vedette.Result) error {
+	if schema == c.schema && quick(b, r, c.names) {
+		return nil
+	}
+	return c.decodeAny(schema, b, r)
+}
+
+func (c *Codec) decodeAny(schema *avro.Schema, b []byte, r *vedette.Result) error {
 	w := c.wires.Get().(*wire)
 	w.blank()
 	defer func() {

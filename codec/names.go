@@ -2,8 +2,8 @@ package codec
 
 import (
 	"hash/maphash"
-	"strings"
 	"sync/atomic"
+	"unsafe"
 )
 
 const (
@@ -24,20 +24,25 @@ func newNames() *names {
 
 // get returns a text equal to s that shares no memory with it.
 func (n *names) get(s string) string {
-	if s == "" || len(s) > maxName {
-		return strings.Clone(s)
+	return n.ofBytes(unsafe.Slice(unsafe.StringData(s), len(s))) // it reads them only
+}
+
+// ofBytes is get for a text that is still bytes.
+func (n *names) ofBytes(s []byte) string {
+	if len(s) == 0 || len(s) > maxName {
+		return string(s)
 	}
-	h := maphash.String(n.seed, s)
+	h := maphash.Bytes(n.seed, s)
 	first := &n.slot[h%nameSlots]
 	second := &n.slot[h%nameSlots^1]
 	kept := first.Load()
-	if kept != nil && *kept == s {
+	if kept != nil && *kept == string(s) {
 		return *kept
 	}
-	if other := second.Load(); other != nil && *other == s {
+	if other := second.Load(); other != nil && *other == string(s) {
 		return *other
 	}
-	own := strings.Clone(s)
+	own := string(s)
 	if kept != nil && h>>63 == 1 {
 		first = second
 	}

@@ -106,7 +106,10 @@ func (c *Codec) registered(ctx context.Context, id uint32) (reader, error) {
 		return reader{}, fmt.Errorf("look up schema %d: %w", id, err)
 	}
 	writer, err := avro.Parse(text)
-	if err == nil {
+	switch {
+	case err == nil && fingerprint(writer) == fingerprint(c.schema):
+		r.schema = c.schema
+	case err == nil:
 		r.schema, err = avro.Resolve(writer, c.schema)
 	}
 	if err != nil {
