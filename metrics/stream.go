@@ -18,7 +18,7 @@ type Stream struct {
 
 func newStream(f factory) *Stream {
 	s := &Stream{
-		messages: f.histogram("vedette_record_batch_messages", "Messages in a batch that was recorded.", []float64{1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000}),
+		messages: f.histogram("vedette_record_batch_messages", "Messages in a batch that was recorded.", []float64{1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000}),
 		bytes:    f.histogram("vedette_record_batch_bytes", "Bytes in a batch that was recorded.", prometheus.ExponentialBuckets(1<<10, 4, 8)),
 		took:     f.histogram("vedette_record_batch_seconds", "Time to decode, judge and write a batch.", fine()),
 		fenced:   f.counter("vedette_record_fenced_total", "Batches dropped because another process owns their partitions."),

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"slices"
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/verdict"
@@ -72,39 +73,44 @@ func (d *draft) judge(e *entry, r vedette.Result) {
 		d.batch.Results = append(d.batch.Results, r)
 		return
 	}
-	s := e.status
-	if e.fresh {
-		s = e.next
+	if !e.fresh {
+		e.next = e.status
+		e.next.Votes = slices.Clone(e.status.Votes)
 	}
-	thin(&r, s)
-	out := verdict.Fold(e.def.Monitor, s, r, e.def.inWindow(r.StartedAt), d.parents(e.def))
-	d.batch.Results = append(d.batch.Results, out.Result)
-	if out.Result.Seq != 0 {
-		d.change(out)
+	thin(&r, &e.next)
+	in := verdict.FoldInto(&e.def.Monitor, &e.next, &r, e.def.inWindow(r.StartedAt), d.parents(e.def))
+	d.batch.Results = append(d.batch.Results, r)
+	if r.Seq != 0 {
+		d.changed(e, in)
 	}
 }
 
-// change adds the status and incident of an outcome.
+// change adds a status and the incident that comes of it.
 func (d *draft) change(out verdict.Outcome) {
 	e := d.ledger.entry(out.Status.Monitor)
 	if e.draft != d {
 		e.begin(d)
 	}
 	e.next = out.Status
+	d.changed(e, out.Incident)
+}
+
+// changed notes that what e will be differs from what it is.
+func (d *draft) changed(e *entry, in *vedette.Incident) {
 	if !e.fresh {
 		e.fresh = true
 		d.fresh = append(d.fresh, e)
 	}
-	if out.Incident == nil {
+	if in == nil {
 		return
 	}
 	if d.incidents == nil {
 		d.incidents = make(map[vedette.ID]vedette.Incident)
 	}
-	if _, known := d.incidents[out.Incident.ID]; !known {
-		d.order = append(d.order, out.Incident.ID)
+	if _, known := d.incidents[in.ID]; !known {
+		d.order = append(d.order, in.ID)
 	}
-	d.incidents[out.Incident.ID] = *out.Incident
+	d.incidents[in.ID] = *in
 }
 
 func (d *draft) parents(def *definition) []verdict.Parent {
@@ -121,7 +127,7 @@ func (d *draft) parents(def *definition) []verdict.Parent {
 }
 
 // thin drops the evidence of a failure that goes on as it was: it stands with the first one.
-func thin(r *vedette.Result, s vedette.Status) {
+func thin(r *vedette.Result, s *vedette.Status) {
 	if r.Failure == nil || r.Failure.Evidence == nil {
 		return
 	}
@@ -139,8 +145,8 @@ func (d *draft) empty() bool {
 	return len(d.batch.Results)+len(d.fresh)+len(d.batch.Dead)+len(d.batch.Positions) == 0
 }
 
-// changed names the monitors whose statuses the draft changes.
-func (d *draft) changed() []vedette.MonitorID {
+// touched names the monitors whose statuses the draft changes.
+func (d *draft) touched() []vedette.MonitorID {
 	ids := make([]vedette.MonitorID, len(d.fresh))
 	for i, e := range d.fresh {
 		ids[i] = e.status.Monitor

@@ -96,7 +96,7 @@ func (l *ledger) commit(ctx context.Context, fold func(*draft) error) error {
 		if attempt > 1 && pause.Wait(ctx) != nil { // so that those who met do not meet again
 			return err
 		}
-		if err := l.reread(ctx, d.changed()); err != nil {
+		if err := l.reread(ctx, d.touched()); err != nil {
 			return err
 		}
 	}

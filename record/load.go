@@ -17,10 +17,11 @@ type load struct {
 	results  []vedette.Result
 	dead     []string // why a message will never be taken; "" for most
 	resent   bool
+	mixed    bool // some are marks or dead
 }
 
 func (l load) cut(from, to int) load {
-	return load{l.messages[from:to], l.results[from:to], l.dead[from:to], l.resent}
+	return load{l.messages[from:to], l.results[from:to], l.dead[from:to], l.resent, l.mixed}
 }
 
 // read decodes messages.
@@ -39,6 +40,7 @@ func (l *lane) read(ctx context.Context, messages []vedette.Message) (load, erro
 	newest := now.Add(24 * time.Hour)
 	for i := range messages {
 		m, r := &messages[i], &b.results[i]
+		b.mixed = b.mixed || m.Mark != ""
 		switch m.Mark {
 		case vedette.MarkIdle:
 			continue
@@ -59,7 +61,7 @@ func (l *lane) read(ctx context.Context, messages []vedette.Message) (load, erro
 		case r.StartedAt.After(newest):
 			b.dead[i] = fmt.Sprintf("out_of_range: looked at %s, more than a day ahead", r.StartedAt.Format(time.RFC3339))
 		}
-		b.resent = b.resent || resent
+		b.resent, b.mixed = b.resent || resent, b.mixed || b.dead[i] != ""
 	}
 	return b, nil
 }
@@ -78,7 +80,7 @@ func (l *lane) write(ctx context.Context, b load) error {
 		return l.write(ctx, b.cut(n/2, n))
 	}
 	if b.dead[0] == "" {
-		b.dead[0] = "refused: " + err.Error()
+		b.dead[0], b.mixed = "refused: "+err.Error(), true
 		return l.write(ctx, b)
 	}
 	// Not even the letter is taken.
@@ -88,20 +90,11 @@ func (l *lane) write(ctx context.Context, b load) error {
 
 // commit writes a load in one transaction, positions included.
 func (l *lane) commit(ctx context.Context, b load) error {
-	results := l.alive[:0]
+	results := b.results
 	var letters []vedette.DeadLetter
-	now := time.Now()
-	for i := range b.messages {
-		switch {
-		case b.dead[i] != "":
-			letters = append(letters, vedette.DeadLetter{
-				ID: vedette.NewID(now), Message: b.messages[i], Reason: b.dead[i], Dead: now,
-			})
-		case b.messages[i].Mark == "":
-			results = append(results, b.results[i])
-		}
+	if b.mixed {
+		results, letters = l.sort(b)
 	}
-	l.alive = results
 	positions := advance(b.messages)
 	err := l.ledger.commit(ctx, func(d *draft) error {
 		d.batch.Resent, d.batch.Dead, d.batch.Positions = b.resent, letters, positions
@@ -114,6 +107,24 @@ func (l *lane) commit(ctx context.Context, b load) error {
 		l.count(letter)
 	}
 	return nil
+}
+
+// sort tells results from what is none.
+func (l *lane) sort(b load) (results []vedette.Result, letters []vedette.DeadLetter) {
+	results = l.alive[:0]
+	now := time.Now()
+	for i := range b.messages {
+		switch {
+		case b.dead[i] != "":
+			letters = append(letters, vedette.DeadLetter{
+				ID: vedette.NewID(now), Message: b.messages[i], Reason: b.dead[i], Dead: now,
+			})
+		case b.messages[i].Mark == "":
+			results = append(results, b.results[i])
+		}
+	}
+	l.alive = results
+	return results, letters
 }
 
 func (l *lane) count(letter vedette.DeadLetter) {

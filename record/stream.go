@@ -26,7 +26,7 @@ type StreamConfig struct {
 	Lanes int
 
 	// A batch is written when it holds Count messages or Bytes of them, when its first one has
-	// waited for Age, or when the source wants it. 0 means 20,000, 8 MiB and 100 ms.
+	// waited for Age, or when the source wants it. 0 means 50,000, 8 MiB and 100 ms.
 	Count int
 	Bytes int
 	Age   time.Duration
@@ -70,7 +70,7 @@ func (r *Record) Stream(cfg StreamConfig) (*Stream, error) {
 		return nil, errors.New("record: StreamConfig.Source and Decode are required")
 	}
 	cfg.Lanes = cmp.Or(cfg.Lanes, 2)
-	cfg.Count = cmp.Or(cfg.Count, 20_000)
+	cfg.Count = cmp.Or(cfg.Count, 50_000)
 	cfg.Bytes = cmp.Or(cfg.Bytes, 8<<20)
 	cfg.Age = cmp.Or(cfg.Age, 100*time.Millisecond)
 	if cfg.Meter == nil {

@@ -18,7 +18,8 @@ func Remove(s vedette.Status, at time.Time) Outcome { return end(s, at, "removed
 func end(s vedette.Status, at time.Time, reason string) Outcome {
 	s.Seq++
 	s = forget(s, vedette.Paused, at)
-	return closed(s, vedette.Result{}, at, reason)
+	in := closed(&s, at, reason)
+	return Outcome{Status: s, Incident: in}
 }
 
 // Resume begins a verdict anew on a monitor that is looked at again.

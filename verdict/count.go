@@ -54,4 +54,6 @@ func agree(t vedette.Tally, r vedette.Result) vedette.Tally {
 func Confirming(t vedette.Tally) bool { return t.Streak > 0 }
 
 // Fresh is how long a look speaks for a site: two intervals and a time-out.
-func Fresh(m vedette.Monitor) time.Duration { return 2*m.Interval + m.Timeout }
+func Fresh(m vedette.Monitor) time.Duration { return fresh(&m) }
+
+func fresh(m *vedette.Monitor) time.Duration { return 2*m.Interval + m.Timeout }

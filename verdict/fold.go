@@ -27,21 +27,29 @@ type Outcome struct {
 // Fold folds one result into the status of its monitor. Its parents are as they are at that
 // time; inWindow says whether the look lies in one of the monitor's maintenance windows.
 func Fold(m vedette.Monitor, s vedette.Status, r vedette.Result, inWindow bool, parents []Parent) Outcome {
+	s.Votes = slices.Clone(s.Votes) // statuses are values that others hold
+	in := FoldInto(&m, &s, &r, inWindow, parents)
+	return Outcome{Status: s, Result: r, Incident: in}
+}
+
+// FoldInto does what [Fold] does, in place: for those who fold many results and share s.Votes
+// with nobody. It returns the incident that r opened or closed, or nil.
+func FoldInto(m *vedette.Monitor, s *vedette.Status, r *vedette.Result, inWindow bool, parents []Parent) *vedette.Incident {
 	s.Monitor = m.ID
 	r.Maintenance = inWindow
 	i := find(s.Votes, r.Region)
-	if m.Paused || i >= 0 && !newer(r, s.Votes[i].Last) {
+	if m.Paused || i >= 0 && !newer(r, &s.Votes[i].Last) {
 		r.Seq = 0
-		return Outcome{Status: s, Result: r}
+		return nil
 	}
-	s = count(m, s, r.StartedAt)
+	count(m, s, r.StartedAt)
 	s.Seq++
 	r.Seq = s.Seq
-	s.Votes = cast(m, s.Votes, i, r)
+	i = cast(m, s, i, r)
 	before := s.State
-	s = settle(m, s, r)
+	settle(m, s, r)
 	if s.State != before {
-		s.Since = since(s, before, r)
+		s.Since = since(s, &s.Votes[i], before, r)
 	}
 	return incident(m, s, r, parents)
 }
@@ -52,7 +60,7 @@ func find(votes []vedette.Vote, region string) int {
 
 // newer orders results of one region: by token first, so that a watcher whose clock was ahead
 // cannot freeze the status when another takes over.
-func newer(r, last vedette.Result) bool {
+func newer(r, last *vedette.Result) bool {
 	if r.Token != last.Token {
 		return r.Token > last.Token
 	}
@@ -62,66 +70,67 @@ func newer(r, last vedette.Result) bool {
 	return string(r.ID[:]) > string(last.ID[:])
 }
 
-// cast returns the votes with r folded into the one at i, or into a new one if i < 0. It
-// leaves the given slice as it is: statuses are values that others hold.
-func cast(m vedette.Monitor, votes []vedette.Vote, i int, r vedette.Result) []vedette.Vote {
-	votes = slices.Clone(votes)
+// cast folds r into the vote at i, or into a new one if i < 0, and returns where it is.
+func cast(m *vedette.Monitor, s *vedette.Status, i int, r *vedette.Result) int {
 	if i < 0 {
-		votes = append(votes, vedette.Vote{Region: r.Region})
-		slices.SortFunc(votes, func(a, b vedette.Vote) int { return strings.Compare(a.Region, b.Region) })
-		i = find(votes, r.Region)
+		s.Votes = append(s.Votes, vedette.Vote{Region: r.Region})
+		slices.SortFunc(s.Votes, func(a, b vedette.Vote) int { return strings.Compare(a.Region, b.Region) })
+		i = find(s.Votes, r.Region)
 	}
-	v := &votes[i]
-	if Stale(r) {
+	v := &s.Votes[i]
+	if isStale(r) {
 		// The end of a vote is no look: what was seen before it and arrives after it counts.
 		v.Stale = true
-		return votes
+		return i
 	}
-	v.Tally, v.Stale, v.Last = Count(m.Confirm, v.Tally, r), false, trim(r)
+	v.Tally, v.Stale = Count(m.Confirm, v.Tally, *r), false
+	trim(&v.Last, r)
 	switch r.State {
 	case vedette.Down:
 		v.Failing++
 	case vedette.Up, vedette.Degraded:
 		v.Failing = 0
 	}
-	return votes
+	return i
 }
 
 // Stale reports whether r is no look but the end of a vote, see [Silence].
-func Stale(r vedette.Result) bool {
+func Stale(r vedette.Result) bool { return isStale(&r) }
+
+func isStale(r *vedette.Result) bool {
 	return r.Failure != nil && r.Failure.Kind == vedette.KindStale
 }
 
-// trim leaves out of a result what a status does not keep.
-func trim(r vedette.Result) vedette.Result {
-	r.Hops, r.Addr = nil, ""
+// trim sets last to r without what a status does not keep.
+func trim(last, r *vedette.Result) {
+	*last = *r
+	last.Hops, last.Addr = nil, ""
 	if r.Failure != nil && r.Failure.Evidence != nil {
 		f := *r.Failure
 		f.Evidence = nil
-		r.Failure = &f
+		last.Failure = &f
 	}
-	return r
 }
 
 // settle sets the state that the votes give at the time of r.
-func settle(m vedette.Monitor, s vedette.Status, r vedette.Result) vedette.Status {
-	s.State = decide(m, s.Votes, r.StartedAt, func(v vedette.Vote) vedette.State { return v.State })
+func settle(m *vedette.Monitor, s *vedette.Status, r *vedette.Result) {
+	s.State = decide(m, s.Votes, r.StartedAt, func(v *vedette.Vote) vedette.State { return v.State })
 	if s.State != vedette.Unknown {
 		s.Settled = s.State
 	}
 	if r.Maintenance {
 		s.State = vedette.Maintenance
 	}
-	return s
 }
 
 // decide combines what the fresh votes say: down if at least the quorum of them says so,
 // unknown if fewer than the quorum say anything, else the worst of up and degraded.
-func decide(m vedette.Monitor, votes []vedette.Vote, at time.Time, say func(vedette.Vote) vedette.State) vedette.State {
+func decide(m *vedette.Monitor, votes []vedette.Vote, at time.Time, say func(*vedette.Vote) vedette.State) vedette.State {
 	quorum := max(m.Quorum, 1)
 	var known, down, degraded int
-	for _, v := range votes {
-		if v.Stale || v.Last.State == vedette.Unknown || at.Sub(v.Last.StartedAt) > Fresh(m) {
+	for i := range votes {
+		v := &votes[i]
+		if v.Stale || v.Last.State == vedette.Unknown || at.Sub(v.Last.StartedAt) > fresh(m) {
 			continue
 		}
 		switch say(v) {
@@ -148,12 +157,11 @@ func decide(m vedette.Monitor, votes []vedette.Vote, at time.Time, say func(vede
 // since says when a state that r brought about began: with the first of the looks that
 // confirmed it, unless something else was so in between. Of several regions it is the one
 // that made the quorum.
-func since(s vedette.Status, before vedette.State, r vedette.Result) time.Time {
+func since(s *vedette.Status, v *vedette.Vote, before vedette.State, r *vedette.Result) time.Time {
 	if before == vedette.Maintenance || s.State == vedette.Maintenance || s.State == vedette.Unknown {
 		return r.StartedAt
 	}
-	i := find(s.Votes, r.Region)
-	if began := s.Votes[i].Since; !began.Before(s.Since) && s.Votes[i].State == s.State {
+	if began := v.Since; !began.Before(s.Since) && v.State == s.State {
 		return began
 	}
 	return r.StartedAt
@@ -162,14 +170,14 @@ func since(s vedette.Status, before vedette.State, r vedette.Result) time.Time {
 // incident opens and closes. It is level-triggered: each look that finds a confirmed down opens
 // an incident if none is open and nothing hides it, so that one which a parent hid opens when
 // the parent is back and the child is not.
-func incident(m vedette.Monitor, s vedette.Status, r vedette.Result, parents []Parent) Outcome {
+func incident(m *vedette.Monitor, s *vedette.Status, r *vedette.Result, parents []Parent) *vedette.Incident {
 	switch s.State {
 	case vedette.Up, vedette.Degraded:
 		s.Muted = ""
-		return closed(s, r, s.Since, "recovered")
+		return closed(s, s.Since, "recovered")
 	case vedette.Maintenance:
 		s.Muted = ""
-		return closed(s, r, r.StartedAt, "maintenance")
+		return closed(s, r.StartedAt, "maintenance")
 	case vedette.Down:
 		if s.Incident != nil {
 			break // people know: what is hidden is not told
@@ -178,34 +186,34 @@ func incident(m vedette.Monitor, s vedette.Status, r vedette.Result, parents []P
 			return opened(m, s, r)
 		}
 	}
-	return Outcome{Status: s, Result: r}
+	return nil
 }
 
-func opened(m vedette.Monitor, s vedette.Status, r vedette.Result) Outcome {
+func opened(m *vedette.Monitor, s *vedette.Status, r *vedette.Result) *vedette.Incident {
 	// The id is made of the result's, so that a replay gives the same incident.
 	in := vedette.Incident{ID: r.ID, Monitor: m.ID, Opened: s.Since, Seq: s.Seq}
 	if r.Failure != nil {
 		in.Cause = *r.Failure
 	}
 	s.Incident = &in
-	return Outcome{Status: s, Result: r, Incident: &in}
+	return &in
 }
 
-func closed(s vedette.Status, r vedette.Result, at time.Time, reason string) Outcome {
+func closed(s *vedette.Status, at time.Time, reason string) *vedette.Incident {
 	if s.Incident == nil {
-		return Outcome{Status: s, Result: r}
+		return nil
 	}
 	in := *s.Incident
 	in.Closed, in.Reason, in.Seq = at, reason, s.Seq
 	s.Incident = nil
-	return Outcome{Status: s, Result: r, Incident: &in}
+	return &in
 }
 
 // hiddenBy names the parent that hides a down: one that is down itself, or one that may turn
 // out to be, because it was not looked at since the child began to fail, or because its own
 // looks fail and have not confirmed it yet. Doubt hides no longer than the parent needs to
 // be found down.
-func hiddenBy(s vedette.Status, r vedette.Result, parents []Parent) string {
+func hiddenBy(s *vedette.Status, r *vedette.Result, parents []Parent) string {
 	for _, p := range parents {
 		if p.Monitor.Paused {
 			continue

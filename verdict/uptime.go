@@ -9,13 +9,13 @@ import (
 // count brings the present hour of s up to at, before the look made at that time is folded:
 // what was so until then is what the looks before it said. Time runs forward only; a look from
 // before Counted adds nothing here, and is counted when its hour is rolled up.
-func count(m vedette.Monitor, s vedette.Status, at time.Time) vedette.Status {
+func count(m *vedette.Monitor, s *vedette.Status, at time.Time) {
 	if s.Counted.IsZero() {
 		s.Counted = at
-		return s
+		return
 	}
 	if !at.After(s.Counted) {
-		return s
+		return
 	}
 	if hour := at.Truncate(time.Hour); s.Counted.Before(hour) {
 		s.Spent = vedette.Spent{}
@@ -23,17 +23,16 @@ func count(m vedette.Monitor, s vedette.Status, at time.Time) vedette.Status {
 	}
 	s.Spent = s.Spent.Plus(span(m, s.Votes, s.Counted, at))
 	s.Counted = at
-	return s
 }
 
 // span says how [from, to) was spent, given what each region saw last. A look speaks for as
 // long as it is fresh.
-func span(m vedette.Monitor, votes []vedette.Vote, from, to time.Time) vedette.Spent {
+func span(m *vedette.Monitor, votes []vedette.Vote, from, to time.Time) vedette.Spent {
 	var s vedette.Spent
 	for from.Before(to) {
 		until := to
-		for _, v := range votes {
-			if end := v.Last.StartedAt.Add(Fresh(m)); end.After(from) && end.Before(until) {
+		for i := range votes {
+			if end := votes[i].Last.StartedAt.Add(fresh(m)); end.After(from) && end.Before(until) {
 				until = end
 			}
 		}
@@ -44,14 +43,14 @@ func span(m vedette.Monitor, votes []vedette.Vote, from, to time.Time) vedette.S
 }
 
 // moment is the state at a time by the last looks alone, unconfirmed: uptime is what was seen.
-func moment(m vedette.Monitor, votes []vedette.Vote, at time.Time) vedette.State {
-	for _, v := range votes {
-		if v.Last.Maintenance && !v.Stale && at.Sub(v.Last.StartedAt) < Fresh(m) {
+func moment(m *vedette.Monitor, votes []vedette.Vote, at time.Time) vedette.State {
+	for i := range votes {
+		if v := &votes[i]; v.Last.Maintenance && !v.Stale && at.Sub(v.Last.StartedAt) < fresh(m) {
 			return vedette.Maintenance
 		}
 	}
 	// At the very end of its time a look has spoken.
-	return decide(m, votes, at.Add(1), func(v vedette.Vote) vedette.State { return v.Last.State })
+	return decide(m, votes, at.Add(1), func(v *vedette.Vote) vedette.State { return v.Last.State })
 }
 
 func add(s *vedette.Spent, state vedette.State, d time.Duration) {
@@ -88,13 +87,13 @@ func Spend(m vedette.Monitor, results []vedette.Result, from, to time.Time) vede
 			break
 		}
 		if r.StartedAt.After(from) {
-			spent = spent.Plus(span(m, votes, from, r.StartedAt))
+			spent = spent.Plus(span(&m, votes, from, r.StartedAt))
 			from = r.StartedAt
 		}
 		votes = see(votes, r)
 	}
 	if from.Before(to) {
-		spent = spent.Plus(span(m, votes, from, to))
+		spent = spent.Plus(span(&m, votes, from, to))
 	}
 	return spent
 }

@@ -249,7 +249,7 @@ func (w *world) recorder(ctx context.Context, told func(record.News), meter reco
 		return err
 	}
 	s, err := r.Stream(record.StreamConfig{
-		Source: source, Lanes: w.lanes, Count: w.count, Bytes: 100 * w.count, Meter: meter,
+		Source: source, Lanes: w.lanes, Count: w.count, Meter: meter,
 		Decode: func(ctx context.Context, m *vedette.Message, r *vedette.Result) (bool, error) {
 			return codec.Resent(*m), w.codec.Decode(ctx, m.Body, r)
 		},
