@@ -27,3 +27,5 @@ fuzz: ## Fuzz each target for FUZZTIME (1m)
 .PHONY: bench
 bench: ## Print ours beside the floor, in one run
 	go run ./dev/bench/watch
+	dev/services up postgres kafka
+	env $$(dev/services env postgres kafka) go run ./dev/bench/record

@@ -21,8 +21,9 @@ type StreamConfig struct {
 	// error that wraps ErrRefused makes the message a dead letter, and its text begins with a
 	// class: undecodable or invalid. After any other error all is received again.
 	Decode func(ctx context.Context, m *vedette.Message, r *vedette.Result) (resent bool, err error)
-	// Lanes is how many sessions are read side by side; 0 means 2, which keeps both this
-	// process and the store busy.
+	// Lanes is how many sessions are read side by side; 0 means 4, which keep this process and
+	// the store busy: while one waits for a commit others decode, and each has fewer statuses to
+	// write.
 	Lanes int
 
 	// A batch is written when it holds Count messages or Bytes of them, when its first one has
@@ -69,7 +70,7 @@ func (r *Record) Stream(cfg StreamConfig) (*Stream, error) {
 	if cfg.Source == nil || cfg.Decode == nil {
 		return nil, errors.New("record: StreamConfig.Source and Decode are required")
 	}
-	cfg.Lanes = cmp.Or(cfg.Lanes, 2)
+	cfg.Lanes = cmp.Or(cfg.Lanes, 4)
 	cfg.Count = cmp.Or(cfg.Count, 50_000)
 	cfg.Bytes = cmp.Or(cfg.Bytes, 8<<20)
 	cfg.Age = cmp.Or(cfg.Age, 100*time.Millisecond)

@@ -34,7 +34,7 @@ func main() {
 	flag.IntVar(&o.rows, "rows", 3_000_000, "results in the topic before recording begins")
 	flag.IntVar(&o.sites, "sites", 10_000, "monitors that they are looks at")
 	flag.IntVar(&o.partitions, "partitions", 8, "of the topic")
-	flag.IntVar(&o.lanes, "lanes", 2, "sessions read side by side")
+	flag.IntVar(&o.lanes, "lanes", 4, "sessions read side by side, and connections of the floor")
 	flag.IntVar(&o.count, "count", 0, "messages in a batch at most; 0 is what `vedette up` takes")
 	flag.StringVar(&o.formats, "formats", "avro,json", "how messages are written; json has a third of the rows")
 	flag.DurationVar(&o.latency, "latency", 30*time.Second, "how long to measure from publishing to visible; 0 does not")
