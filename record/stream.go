@@ -177,13 +177,12 @@ func (l *lane) gather(ctx context.Context, s vedette.Session) ([]vedette.Message
 	if err != nil || len(first) == 0 {
 		return nil, err
 	}
-	batch := append(l.batch[:0], first...)
-	defer func() { l.batch = batch }()
-	bytes := size(batch)
+	l.batch = append(l.batch[:0], first...)
+	bytes := size(first)
 	wait, cancel := context.WithTimeout(ctx, l.Age)
 	defer cancel()
-	for len(batch) < l.Count && bytes < l.Bytes {
-		more, err := s.Receive(wait, l.Count-len(batch))
+	for len(l.batch) < l.Count && bytes < l.Bytes {
+		more, err := s.Receive(wait, l.Count-len(l.batch))
 		if err != nil {
 			return nil, err
 		}
@@ -191,9 +190,9 @@ func (l *lane) gather(ctx context.Context, s vedette.Session) ([]vedette.Message
 			break // it has waited long enough, or the source wants it
 		}
 		bytes += size(more)
-		batch = append(batch, more...)
+		l.batch = append(l.batch, more...)
 	}
-	return batch, nil
+	return l.batch, nil
 }
 
 func size(messages []vedette.Message) (n int) {

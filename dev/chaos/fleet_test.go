@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -118,7 +119,7 @@ func (p *process) alive() bool {
 func (p *process) results() []app.ResultLine {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.acked[:len(p.acked):len(p.acked)]
+	return slices.Clip(p.acked)
 }
 
 // delivered reports whether nothing waits on the disk of the process.
@@ -148,7 +149,7 @@ type services struct {
 
 func startServices(t *testing.T) *services {
 	t.Helper()
-	dir, err := os.MkdirTemp("/var/tmp", "vedette-chaos-")
+	dir, err := os.MkdirTemp("/var/tmp", "vedette-chaos-") //nolint:usetesting // what failed is to be looked at
 	if err != nil {
 		t.Fatal(err)
 	}

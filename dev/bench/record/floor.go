@@ -90,7 +90,7 @@ func (w *world) dump(ctx context.Context) ([][]byte, error) {
 	var chunks [][]byte
 	for len(rest) > len(trailer) {
 		n := 0
-		for rows := 0; rows < perChunk; rows++ {
+		for range perChunk {
 			size, err := rowSize(rest[n:])
 			if errors.Is(err, io.EOF) {
 				break

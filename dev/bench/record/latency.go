@@ -78,7 +78,7 @@ func (w *world) publishEvenly(ctx context.Context) (sent int, err error) {
 	)
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
-	end := time.Now().Add(w.options.latency)
+	end := time.Now().Add(w.latency)
 	for n := 0; time.Now().Before(end); <-tick.C {
 		now := time.Now().Truncate(time.Microsecond)
 		batch := make([]vedette.Result, per)
