@@ -22,10 +22,11 @@ var mayImport = map[string]string{
 	"internal/hold": ".", "internal/pack": ".",
 
 	// engine
-	"verdict": ". when",
-	"check":   ". rule egress when internal/expand",
-	"watch":   ". verdict when internal/batch internal/due internal/hold internal/pool internal/retry",
-	"record":  ". verdict sketch when internal/hold internal/retry internal/batch",
+	"verdict":  ". when",
+	"check":    ". rule egress when internal/expand",
+	"watch":    ". verdict when internal/batch internal/due internal/hold internal/pool internal/retry",
+	"schedule": ". when",
+	"record":   ". verdict sketch when internal/hold internal/retry internal/batch",
 
 	// backends: never each other
 	"memory": ".", "sqlite": ". internal/pack", "postgres": ". internal/pack internal/retry",
