@@ -48,8 +48,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if err := a.applyFirst(ctx); err != nil {
 		return err
 	}
-	if err := a.tellVerdicts(ctx); err != nil {
-		return err
+	if a.has("record") || !a.store.shared {
+		if err := a.tellVerdicts(ctx); err != nil {
+			return err
+		}
 	}
 	return vedette.Run(ctx, parts...)
 }
@@ -83,6 +85,9 @@ func (a *App) parts(ctx context.Context, l net.Listener) ([]vedette.Part, error)
 		}
 		parts = append(parts, a.watch)
 	}
+	if a.has("record") && a.store.shared {
+		parts = append(parts, vedette.PartFunc(a.followVerdicts))
+	}
 	if f := a.file.Load(); f != nil {
 		parts = append(parts, vedette.PartFunc(a.follow))
 	}
@@ -92,7 +97,27 @@ func (a *App) parts(ctx context.Context, l net.Listener) ([]vedette.Part, error)
 	return parts, nil
 }
 
-// tellVerdicts gives the metrics what was so when we stopped last.
+// verdictsEvery is how often verdicts that other processes have drawn are shown.
+const verdictsEvery = 15 * time.Second
+
+// followVerdicts shows in the metrics of each process that records what all of them record, so
+// that no series is left behind when its monitor goes over to another.
+func (a *App) followVerdicts(ctx context.Context) error {
+	tick := time.NewTicker(verdictsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := a.tellVerdicts(ctx); err != nil && ctx.Err() == nil {
+			a.cfg.Log.Debug("verdicts of others not shown, trying again", "err", err)
+		}
+	}
+}
+
+// tellVerdicts gives the metrics what is so, whoever has found out.
 func (a *App) tellVerdicts(ctx context.Context) error {
 	statuses, err := a.store.reader.Latest(ctx)
 	if err != nil {

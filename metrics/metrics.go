@@ -113,8 +113,8 @@ func (m *Metrics) Remove(ids ...vedette.MonitorID) {
 	}
 }
 
-// Judged takes the verdict on a monitor. [Metrics.Writer] calls it for what it has written; what
-// was written earlier, or by another process, is for the caller to tell.
+// Judged takes the verdict on a monitor, unless it has a newer one. [Metrics.Writer] calls it for
+// what it has written; what was written earlier, or by another process, is for the caller to tell.
 func (m *Metrics) Judged(s vedette.Status) { m.monitors.judged(s) }
 
 // Reloaded says whether the configuration was read well just now.

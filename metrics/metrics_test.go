@@ -366,3 +366,14 @@ func BenchmarkScrape10000Monitors(b *testing.B) {
 		m.Handler().ServeHTTP(discard{}, req)
 	}
 }
+
+// What was read from the store a moment ago does not replace what has been written since.
+func TestOlderVerdictIsNotShown(t *testing.T) {
+	m := metrics.New(metrics.Config{})
+	m.Define(vedette.Monitor{ID: "shop"})
+	m.Judged(vedette.Status{Monitor: "shop", State: vedette.Down, Version: 7})
+	m.Judged(vedette.Status{Monitor: "shop", State: vedette.Up, Version: 6})
+	if got := lines(scrape(t, m), "vedette_monitor_up{"); len(got) != 1 || !strings.HasSuffix(got[0], " 0") {
+		t.Errorf("shown after an older verdict: %q", got)
+	}
+}

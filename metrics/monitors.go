@@ -42,8 +42,9 @@ type look struct {
 
 // verdict is what is shown of a Status.
 type verdict struct {
-	state vedette.State
-	open  bool
+	state   vedette.State
+	open    bool
+	version int64
 }
 
 type descs struct {
@@ -154,17 +155,24 @@ func (t *monitors) looked(r *vedette.Result) {
 func (t *monitors) judged(s vedette.Status) {
 	open := s.Incident != nil
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if row := t.shown[s.Monitor]; row != nil && !row.judged(verdict{s.State, open, s.Version}) {
+		return
+	}
 	if open {
 		t.open[s.Monitor] = struct{}{}
 	} else {
 		delete(t.open, s.Monitor)
 	}
-	row := t.shown[s.Monitor]
-	t.mu.Unlock()
-	if row == nil {
-		return
+}
+
+// judged takes a verdict unless it is older than the one that is shown.
+func (r *row) judged(v verdict) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v.version < r.status.version {
+		return false
 	}
-	row.mu.Lock()
-	row.status = verdict{s.State, open}
-	row.mu.Unlock()
+	r.status = v
+	return true
 }

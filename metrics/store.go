@@ -68,8 +68,9 @@ func (w writer) Write(ctx context.Context, b vedette.Batch) error {
 			w.m.late.Inc()
 		}
 	}
-	for i := range b.Statuses {
-		w.m.monitors.judged(b.Statuses[i])
+	for _, s := range b.Statuses {
+		s.Version++ // as it is kept
+		w.m.monitors.judged(s)
 	}
 	return nil
 }
