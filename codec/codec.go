@@ -58,8 +58,9 @@ type Codec struct {
 	names  *names
 	wires  sync.Pool // of *wire
 
-	mu  sync.Mutex
-	ids map[uint32]reader
+	mu      sync.Mutex
+	ids     map[uint32]reader
+	missing map[uint32]time.Time // when the registry did not know an id
 }
 
 // New returns a Codec. It talks to nobody.
@@ -71,7 +72,7 @@ func New(cfg Config) (*Codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("codec: parse our schema: %w", err)
 	}
-	c := &Codec{cfg: cfg, schema: schema, names: newNames(), ids: map[uint32]reader{}}
+	c := &Codec{cfg: cfg, schema: schema, names: newNames(), ids: map[uint32]reader{}, missing: map[uint32]time.Time{}}
 	c.wires.New = func() any { return new(wire) }
 	if c.prints, err = known(schema); err != nil {
 		return nil, fmt.Errorf("codec: %w", err)

@@ -182,37 +182,6 @@ func TestFrameIsToldByItsFirstBytes(t *testing.T) {
 	}
 }
 
-func TestRegistryIsAskedOnceAndItsTroublePasses(t *testing.T) {
-	g := &registry{schemas: []string{`"null"`}, err: errors.New("registry is away")}
-	c := make1(t, g.config())
-	if err := c.Register(t.Context()); !errors.Is(err, g.err) {
-		t.Errorf("Register: %v, want the registry's error", err)
-	}
-	r := look("a", noon)
-	if _, err := c.Encode(nil, &r); err == nil || errors.Is(err, vedette.ErrRefused) {
-		t.Errorf("Encode before Register: %v, want an error that passes", err)
-	}
-	g.err = nil
-	for range 2 {
-		if err := c.Register(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b := encode(t, c, r)
-	g.err, g.asked = errors.New("registry is away"), 0
-	err := c.Decode(t.Context(), b, &r)
-	if !errors.Is(err, g.err) || errors.Is(err, codec.ErrUndecodable) || errors.Is(err, codec.ErrInvalid) {
-		t.Errorf("Decode: %v, want only the registry's error", err)
-	}
-	g.err = nil
-	for range 3 {
-		decode(t, c, b)
-	}
-	if g.asked != 2 {
-		t.Errorf("the registry was asked %d times, want once in trouble and once more", g.asked)
-	}
-}
-
 func TestUndecodable(t *testing.T) {
 	c := codecs(t)["registry"]
 	avro := encode(t, codecs(t)["avro"], whole())

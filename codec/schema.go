@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
+	"time"
 
 	"github.com/twmb/avro"
 
@@ -86,25 +88,46 @@ func (c *Codec) writer(ctx context.Context, b []byte) (*avro.Schema, []byte, err
 	return nil, nil, fmt.Errorf("%w: neither Avro in a frame nor JSON: %d bytes that begin with %x", ErrUndecodable, len(b), b[:min(len(b), 10)])
 }
 
+// A registry is not asked again for an id that it did not know before missingFor has passed: anybody
+// who may write to the topic can name any id. maxMissing of them are remembered, more than
+// are ever read at once.
+const (
+	missingFor = 10 * time.Minute
+	maxMissing = 1 << 18
+)
+
 // registered returns how to read what was written with the schema that the registry knows as
 // id. Its error is one that may pass.
 func (c *Codec) registered(ctx context.Context, id uint32) (reader, error) {
 	c.mu.Lock()
-	r, ok := c.ids[id]
+	r, known := c.ids[id]
+	asked, missing := c.missing[id]
 	c.mu.Unlock()
-	if ok {
+	switch {
+	case known:
 		return r, nil
-	}
-	if c.cfg.Lookup == nil {
+	case c.cfg.Lookup == nil:
 		return reader{err: fmt.Errorf("%w: schema %d of a registry, and none is configured", ErrUndecodable, id)}, nil
+	case id > math.MaxInt32, missing && time.Since(asked) < missingFor:
+		return unknown(id), nil
 	}
 	text, err := c.cfg.Lookup(ctx, int(id))
 	switch {
 	case errors.Is(err, vedette.ErrNotFound):
-		return reader{err: fmt.Errorf("%w: schema %d is not in the registry", ErrUndecodable, id)}, nil
+		c.miss(id)
+		return unknown(id), nil
 	case err != nil:
 		return reader{}, fmt.Errorf("look up schema %d: %w", id, err)
 	}
+	r = c.readerOf(id, text)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ids[id] = r // what an id stands for never changes
+	return r, nil
+}
+
+// readerOf returns how to read what was written with the schema of this text.
+func (c *Codec) readerOf(id uint32, text string) (r reader) {
 	writer, err := avro.Parse(text)
 	switch {
 	case err == nil && fingerprint(writer) == fingerprint(c.schema):
@@ -115,8 +138,18 @@ func (c *Codec) registered(ctx context.Context, id uint32) (reader, error) {
 	if err != nil {
 		r.err = fmt.Errorf("%w: schema %d: %w", ErrUndecodable, id, err)
 	}
+	return r
+}
+
+func unknown(id uint32) reader {
+	return reader{err: fmt.Errorf("%w: schema %d is not in the registry", ErrUndecodable, id)}
+}
+
+func (c *Codec) miss(id uint32) {
 	c.mu.Lock()
-	c.ids[id] = r // what an id stands for never changes
-	c.mu.Unlock()
-	return r, nil
+	defer c.mu.Unlock()
+	if len(c.missing) >= maxMissing {
+		clear(c.missing)
+	}
+	c.missing[id] = time.Now()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/sr"
 
+	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/internal/retry"
 )
 
@@ -56,7 +57,8 @@ func (r *Registry) Register(ctx context.Context, subject, schema string) (id int
 	return id, nil
 }
 
-// Schema returns the text of the Avro schema of that id.
+// Schema returns the text of the Avro schema of that id. It reports ErrNotFound where there is none,
+// or one that is not Avro.
 func (r *Registry) Schema(ctx context.Context, id int) (string, error) {
 	var s sr.Schema
 	err := r.try(ctx, func() (err error) {
@@ -64,12 +66,28 @@ func (r *Registry) Schema(ctx context.Context, id int) (string, error) {
 		return err
 	})
 	switch {
+	case isMissing(err):
+		return "", fmt.Errorf("ask for schema %d: %w: %w", id, vedette.ErrNotFound, err)
 	case err != nil:
 		return "", fmt.Errorf("ask for schema %d: %w", id, err)
 	case s.Type != sr.TypeAvro:
-		return "", fmt.Errorf("schema %d is %s, want Avro", id, s.Type)
+		return "", fmt.Errorf("schema %d is %s, want Avro: %w", id, s.Type, vedette.ErrNotFound)
 	}
 	return s.Schema, nil
+}
+
+// isMissing says whether the registry knows no schema of that id: some call it a bad request. What an
+// operator can put right, such as a login, is not that.
+func isMissing(err error) bool {
+	var said *sr.ResponseError
+	if !errors.As(err, &said) {
+		return false
+	}
+	switch said.StatusCode {
+	case http.StatusNotFound, http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
 }
 
 // try repeats what failed for reasons that pass: no answer, or an answer of the 500s or 429.

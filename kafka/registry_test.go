@@ -1,6 +1,8 @@
 package kafka_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/kafka"
 )
 
@@ -50,8 +53,40 @@ func TestRegistryKeepsSchemas(t *testing.T) {
 	if got, err := r.Schema(t.Context(), id); got != schema || err != nil {
 		t.Errorf("schema %d: %s, %v; want what was registered", id, got, err)
 	}
-	if _, err := r.Schema(t.Context(), id+100); err == nil {
-		t.Error("a schema that nobody registered is known")
+	if _, err := r.Schema(t.Context(), id+100); !errors.Is(err, vedette.ErrNotFound) {
+		t.Errorf("a schema that nobody registered: %v, want ErrNotFound", err)
+	}
+}
+
+func TestRegistryTellsWhatIsNotThereFromWhatFails(t *testing.T) {
+	var answer string
+	var code int
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.schemaregistry.v1+json")
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	r, err := kafka.NewRegistry(server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code   int
+		answer string
+		gone   bool
+	}{
+		{404, `{"error_code":40403,"message":"Schema not found"}`, true},
+		{400, `{"error_code":400,"message":"no such number"}`, true},
+		{422, `{"error_code":42201,"message":"no such number"}`, true},
+		{200, `{"schemaType":"JSON","schema":"{}"}`, true},
+		{401, `{"error_code":40101,"message":"who are you"}`, false},
+		{403, `{"error_code":40301,"message":"not you"}`, false},
+	} {
+		code, answer = c.code, c.answer
+		if _, err := r.Schema(t.Context(), 7); err == nil || errors.Is(err, vedette.ErrNotFound) != c.gone {
+			t.Errorf("%d %s: got %v, want ErrNotFound to be %v", c.code, c.answer, err, c.gone)
+		}
 	}
 }
 
