@@ -113,9 +113,13 @@ func (w *Watch) poke() {
 	}
 }
 
-// pass makes known that s got no slot from when it was due until it is due again.
+// pass makes known that no look at s began from when it was due until it is due again.
 func (w *Watch) pass(sh *shard, s *site, now time.Time) {
 	if s.due.IsZero() {
+		return
+	}
+	if w.pool.Waiting() == 0 { // it has a slot: this process did not run
+		w.meter.Missed("late", 1)
 		return
 	}
 	w.meter.Missed("capacity", 1)

@@ -222,6 +222,33 @@ func TestNoFreeSlotIsCountedAndTold(t *testing.T) {
 	})
 }
 
+// TestSlotThatDoesNotRunIsNoLackOfSlots is a process that goes on after a stop: a look has its
+// slot, and its site is due again before the look gets a CPU.
+func TestSlotThatDoesNotRunIsNoLackOfSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rigged(t, memory.New(), allUp)
+		if err := r.open(); err != nil {
+			t.Fatal(err)
+		}
+		sh, s, now := &shard{name: r.names[0]}, &site{}, time.Now()
+		s.set(&vedette.Monitor{ID: "a", Interval: time.Second})
+		r.mu.Lock() // the look cannot begin
+		r.plan(sh, s, s.next(now))
+		r.turn(sh, now.Add(time.Second))
+		r.turn(sh, now.Add(2*time.Second))
+		r.mu.Unlock()
+		if n, m := r.meter.of("late"), r.meter.of("capacity"); n != 1 || m != 0 {
+			t.Errorf("%d missed as late and %d for want of a slot, want 1 and 0", n, m)
+		}
+		if n := r.log.count("due faster"); n != 0 {
+			t.Errorf("told %d times that there are too few slots", n)
+		}
+		if err := r.pool.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestWaitingKeepsTheOrder fills the slots for a moment: whoever was due first goes first.
 func TestWaitingKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
