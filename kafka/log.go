@@ -7,25 +7,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// logger hands the client's words on. What it calls information is ours of debugging.
+// logger hands the client's words on, for debugging alone: while a broker is away each client
+// repeats itself several times a second. What matters of it comes back as an error, to somebody
+// who says it once.
 type logger struct{ log *slog.Logger }
 
 func (l logger) Level() kgo.LogLevel {
-	ctx := context.Background()
-	switch {
-	case l.log.Enabled(ctx, slog.LevelDebug):
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
 		return kgo.LogLevelInfo
-	case l.log.Enabled(ctx, slog.LevelWarn):
-		return kgo.LogLevelWarn
 	}
-	return kgo.LogLevelError
+	return kgo.LogLevelNone
 }
 
-func (l logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	to := slog.LevelDebug
-	switch level {
-	case kgo.LogLevelError, kgo.LogLevelWarn:
-		to = slog.LevelWarn
-	}
-	l.log.Log(context.Background(), to, "kafka: "+msg, keyvals...)
+func (l logger) Log(_ kgo.LogLevel, msg string, keyvals ...any) {
+	l.log.Debug("kafka: "+msg, keyvals...)
 }
