@@ -59,8 +59,8 @@ func (noStreamMeter) Lost(int64)                        {}
 // the transaction that keeps what it carries. Whatever fails, the batch is dropped, the session
 // ends, and the next one goes on from the position that is kept. Make it with [Record.Stream].
 type Stream struct {
-	cfg   StreamConfig
-	lanes []*lane
+	lanes   []*lane
+	reading *reading
 }
 
 var _ vedette.Part = (*Stream)(nil)
@@ -77,14 +77,18 @@ func (r *Record) Stream(cfg StreamConfig) (*Stream, error) {
 	if cfg.Meter == nil {
 		cfg.Meter = noStreamMeter{}
 	}
-	s := &Stream{cfg: cfg}
+	s := &Stream{reading: &reading{log: r.cfg.Log, ends: make([]int, cfg.Lanes)}}
 	for i := range cfg.Lanes {
 		s.lanes = append(s.lanes, &lane{
-			StreamConfig: cfg, ledger: r.newLedger(false), log: r.cfg.Log.With("lane", i),
+			StreamConfig: cfg, ledger: r.newLedger(false), log: r.cfg.Log, n: i, reading: s.reading,
 		})
 	}
 	return s, nil
 }
+
+// Trouble says what keeps s from reading or from writing what it reads, and since when; nil while
+// all goes well. It is safe for concurrent use.
+func (s *Stream) Trouble() (since time.Time, err error) { return s.reading.trouble() }
 
 // Run reads until ctx ends, writes what it has received, and returns nil.
 func (s *Stream) Run(ctx context.Context) error {
@@ -99,8 +103,10 @@ func (s *Stream) Run(ctx context.Context) error {
 // monitors: what it remembers of their statuses holds for a session.
 type lane struct {
 	StreamConfig
-	ledger *ledger
-	log    *slog.Logger
+	ledger  *ledger
+	log     *slog.Logger
+	n       int
+	reading *reading
 
 	// Memory that is used again.
 	batch  []vedette.Message
@@ -115,25 +121,23 @@ const (
 	writeIn   = 30 * time.Second
 )
 
+// steady is how long a session lasts that is well, though there may be nothing for it to read.
+const steady = 10 * time.Second
+
 func (l *lane) Run(ctx context.Context) error {
 	pause := retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
-	reading := trouble{doing: "reading the stream", log: l.log}
 	for ctx.Err() == nil {
 		err := l.session(ctx, func() {
-			reading.note(ctx, nil)
+			l.reading.works(l.n)
 			pause.Reset()
 		})
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			if err != nil {
-				l.log.Warn("what was received last is not kept, it is read again", "err", err)
+				l.log.Warn("what was received last is not kept, it is read again", "lane", l.n, "err", err)
 			}
 			return nil
-		case errors.Is(err, vedette.ErrLeaseLost):
-			l.log.Info("session ended, beginning the next", "why", err)
-		default:
-			reading.note(ctx, err)
 		}
+		l.reading.ended(l.n, err)
 		_ = pause.Wait(ctx) // told to stop while waiting is told to stop
 	}
 	return nil
@@ -154,6 +158,8 @@ func (l *lane) session(ctx context.Context, works func()) (err error) {
 		}
 	}()
 	clear(l.ledger.entries) // others may have changed them since
+	well := time.AfterFunc(steady, func() { l.reading.works(l.n) })
+	defer well.Stop()
 	for {
 		messages, err := l.gather(ctx, s)
 		if err != nil {
