@@ -39,13 +39,24 @@ type definitions struct {
 	loaded bool
 	rev    int64 // of the registry
 	all    map[vedette.MonitorID]*definition
-	none   map[vedette.MonitorID]time.Time // when one was asked for that is not there
+	asked  map[vedette.MonitorID]question
 }
+
+// A question is what the registry was asked for last and could not, or may not, answer: a revision of
+// a monitor.
+type question struct {
+	revision int64
+	at       time.Time
+}
+
+// maxAsked bounds how many questions are remembered, since whoever sends results can name any
+// monitor. It is more than the lanes have in their batches, so that one that is repeated makes headway.
+const maxAsked = 1 << 18
 
 func newDefinitions(monitors vedette.Monitors, log *slog.Logger) *definitions {
 	return &definitions{
 		monitors: monitors, log: log,
-		all: make(map[vedette.MonitorID]*definition), none: make(map[vedette.MonitorID]time.Time),
+		all: make(map[vedette.MonitorID]*definition), asked: make(map[vedette.MonitorID]question),
 	}
 }
 
@@ -111,24 +122,29 @@ func (d *definitions) ids() []vedette.MonitorID {
 
 // of returns the definition of the monitor that r is a look at, and asks the registry where
 // what is known is older than what was looked at: results may be faster than the news of a
-// change. It reports ErrNotFound for a monitor that is gone.
+// change. A registry that was begun anew does not know the revision of an older look: the
+// definition is then what there is. It reports ErrNotFound for a monitor that is gone.
 func (d *definitions) of(ctx context.Context, r *vedette.Result) (*definition, error) {
 	d.mu.RLock()
 	def, ok := d.all[r.Monitor]
-	asked, none := d.none[r.Monitor]
+	last := d.asked[r.Monitor]
 	d.mu.RUnlock()
 	now := time.Now()
+	answered := r.Revision <= last.revision && (r.StartedAt.Before(last.at) || now.Sub(last.at) < time.Second)
 	switch {
-	case ok && def.Version >= r.Revision:
+	case ok && (answered || def.Version >= r.Revision):
 		return def, nil
-	case none && (r.StartedAt.Before(asked) || now.Sub(asked) < time.Second):
+	case answered:
 		return nil, vedette.ErrNotFound
 	}
 	m, err := d.monitors.Get(ctx, r.Monitor)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if errors.Is(err, vedette.ErrNotFound) {
-		d.none[r.Monitor] = now
+	if errors.Is(err, vedette.ErrNotFound) || err == nil && m.Version < r.Revision {
+		if len(d.asked) >= maxAsked {
+			clear(d.asked)
+		}
+		d.asked[r.Monitor] = question{r.Revision, now}
 	}
 	if err != nil {
 		return nil, err
@@ -152,7 +168,7 @@ func (d *definitions) change(ctx context.Context, settle func([]vedette.MonitorI
 	ids := gone
 	windows := make(sharedWindows)
 	d.mu.Lock()
-	clear(d.none)
+	clear(d.asked)
 	for _, id := range gone {
 		delete(d.all, id)
 	}

@@ -12,6 +12,7 @@ import (
 // happened when the batch is not written.
 type draft struct {
 	ledger    *ledger
+	turn      int64 // tells it from other drafts of the ledger
 	batch     vedette.Batch
 	fresh     []*entry // those whose statuses it changes
 	strange   []*entry // those of monitors that are gone
@@ -21,7 +22,7 @@ type draft struct {
 
 // status returns how a monitor does, by this draft.
 func (d *draft) status(id vedette.MonitorID) vedette.Status {
-	if e := d.ledger.entries[id]; e != nil && e.draft == d && e.fresh {
+	if e := d.ledger.entries[id]; e != nil && e.turn == d.turn && e.fresh {
 		return e.next
 	}
 	s, _ := d.ledger.status(id)
@@ -88,7 +89,7 @@ func (d *draft) judge(e *entry, r vedette.Result) {
 // change adds a status and the incident that comes of it.
 func (d *draft) change(out verdict.Outcome) {
 	e := d.ledger.entry(out.Status.Monitor)
-	if e.draft != d {
+	if e.turn != d.turn {
 		e.begin(d)
 	}
 	e.next = out.Status

@@ -23,6 +23,7 @@ type ledger struct {
 	all     bool
 	entries map[vedette.MonitorID]*entry
 	results []vedette.Result // memory for those of a draft, where News are done with when Told returns
+	turn    int64            // counts drafts
 }
 
 // An entry is what is remembered of a monitor, and what the present draft makes of it.
@@ -30,7 +31,7 @@ type entry struct {
 	status vedette.Status // as it is kept; Version 0 if none is
 	read   bool           // status was read, or written by us
 
-	draft *draft         // the one that next and def are of
+	turn  int64          // that of the draft that what follows is of
 	next  vedette.Status // as it will be
 	def   *definition    // nil if the monitor is gone
 	list  []int32        // the results of the draft's fold that are of this monitor
@@ -77,7 +78,8 @@ func (l *ledger) readAll(ctx context.Context) error {
 func (l *ledger) commit(ctx context.Context, fold func(*draft) error) error {
 	pause := retry.Backoff{Min: 5 * time.Millisecond, Max: 100 * time.Millisecond}
 	for attempt := 1; ; attempt++ {
-		d := &draft{ledger: l}
+		l.turn++
+		d := &draft{ledger: l, turn: l.turn}
 		d.batch.Results = l.results[:0]
 		if err := fold(d); err != nil {
 			return err
@@ -132,7 +134,7 @@ func (l *ledger) ready(ctx context.Context, d *draft, results []vedette.Result) 
 	for i := range results {
 		r := &results[i]
 		e := l.entry(r.Monitor)
-		if e.draft != d {
+		if e.turn != d.turn {
 			e.begin(d)
 		}
 		if len(e.list) == 0 {
@@ -164,5 +166,5 @@ func (l *ledger) ready(ctx context.Context, d *draft, results []vedette.Result) 
 
 // begin makes the entry one of d.
 func (e *entry) begin(d *draft) {
-	e.draft, e.fresh, e.def, e.list = d, false, nil, e.list[:0]
+	e.turn, e.fresh, e.def, e.list = d.turn, false, nil, e.list[:0]
 }

@@ -104,7 +104,7 @@ func (l *lane) commit(ctx context.Context, b load) error {
 		return err
 	}
 	for _, letter := range letters {
-		l.count(letter)
+		l.tally(letter)
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func (l *lane) sort(b load) (results []vedette.Result, letters []vedette.DeadLet
 		switch {
 		case b.dead[i] != "":
 			letters = append(letters, vedette.DeadLetter{
-				ID: vedette.NewID(now), Message: b.messages[i], Reason: b.dead[i], Dead: now,
+				ID: vedette.NewID(now), Message: b.messages[i], Reason: brief(b.dead[i]), Dead: now,
 			})
 		case b.messages[i].Mark == "":
 			results = append(results, b.results[i])
@@ -127,7 +127,16 @@ func (l *lane) sort(b load) (results []vedette.Result, letters []vedette.DeadLet
 	return results, letters
 }
 
-func (l *lane) count(letter vedette.DeadLetter) {
+// brief cuts a reason to size: an error may quote all of what it is about.
+func brief(reason string) string {
+	const most = 1000
+	if len(reason) <= most {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:most], "") + "..."
+}
+
+func (l *lane) tally(letter vedette.DeadLetter) {
 	if letter.Mark == vedette.MarkLost {
 		l.Meter.Lost(max(letter.Position.Next-max(letter.Position.From, 0), 0))
 		return

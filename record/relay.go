@@ -29,12 +29,11 @@ func (r *Record) relay(ctx context.Context) error {
 		if len(letters) == 0 {
 			return nil
 		}
-		messages := make([]vedette.Message, len(letters))
 		ids := make([]vedette.ID, len(letters))
-		for i, letter := range letters {
-			ids[i], messages[i] = letter.ID, r.envelope(letter)
+		for i := range letters {
+			ids[i] = letters[i].ID
 		}
-		if err := r.publish(ctx, messages); err != nil {
+		if err := r.publish(ctx, letters); err != nil {
 			return fmt.Errorf("send dead letters: %w", err)
 		}
 		if err := r.cfg.Letters.Sent(ctx, ids...); err != nil {
@@ -45,16 +44,20 @@ func (r *Record) relay(ctx context.Context) error {
 
 // publish sends letters. One that the broker refuses goes without what it carries, which stays in
 // the store.
-func (r *Record) publish(ctx context.Context, messages []vedette.Message) error {
+func (r *Record) publish(ctx context.Context, letters []vedette.DeadLetter) error {
+	messages := make([]vedette.Message, len(letters))
+	for i, letter := range letters {
+		messages[i] = r.envelope(letter)
+	}
 	err := r.cfg.Dead.Publish(ctx, messages...)
 	if !errors.Is(err, vedette.ErrRefused) {
 		return err
 	}
-	for _, m := range messages {
-		err := r.cfg.Dead.Publish(ctx, m)
+	for i, letter := range letters {
+		err := r.cfg.Dead.Publish(ctx, messages[i])
 		if errors.Is(err, vedette.ErrRefused) {
-			m.Key, m.Body = nil, nil
-			err = r.cfg.Dead.Publish(ctx, m)
+			letter.Key, letter.Body, letter.Header = nil, nil, nil
+			err = r.cfg.Dead.Publish(ctx, r.envelope(letter))
 		}
 		if err != nil {
 			return err
