@@ -80,8 +80,9 @@ type App struct {
 	stream  *stream      // that results go through; nil if they go straight into the store
 	spool   *spool.Spool // nil where nothing is far away
 	record  *record.Record
-	watch   *watch.Watch // nil without that role, and before the app runs
-	owner   string       // of the lease on definitions
+	reading atomic.Pointer[record.Stream] // nil where this process reads no stream, and before the app runs
+	watch   *watch.Watch                  // nil without that role, and before the app runs
+	owner   string                        // of the lease on definitions
 	ready   readiness
 	reload  chan chan error // a request to read the file again, and its answer
 

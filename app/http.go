@@ -11,6 +11,7 @@ import (
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/manifest"
+	"github.com/vedettehq/vedette/record"
 )
 
 // Handler answers /metrics, /healthz, /readyz and POST /-/reload, to be mounted at the root.
@@ -83,6 +84,9 @@ func (a *App) handleReady(w http.ResponseWriter, _ *http.Request) {
 		failed = *f
 	}
 	line("store", failed)
+	if s := a.reading.Load(); s != nil {
+		line("stream", streamLine(s))
+	}
 	if a.spool != nil {
 		waits, full := a.spoolLine()
 		if line("spool", full); full == "" && waits != "" {
@@ -96,6 +100,15 @@ func (a *App) handleReady(w http.ResponseWriter, _ *http.Request) {
 		text += "configuration: ok\n"
 	}
 	say(w, code, text)
+}
+
+// streamLine says why what lies in Kafka is not recorded here.
+func streamLine(s *record.Stream) string {
+	since, err := s.Trouble()
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf("not recorded since %s: %v", since.UTC().Format(time.RFC3339), err)
 }
 
 // spoolLine says what waits on disk, and what is wrong if the spool is full.

@@ -70,6 +70,7 @@ func (a *App) parts(ctx context.Context, l net.Listener) ([]vedette.Part, error)
 		if err != nil {
 			return nil, err
 		}
+		a.reading.Store(s)
 		parts = append(parts, s)
 	}
 	if a.has("watch") {
