@@ -94,3 +94,50 @@ func TestRevisionThatTheRegistryDoesNotHaveIsAskedForOnce(t *testing.T) {
 		stop()
 	})
 }
+
+// A ponderous store needs a second for each result.
+type ponderous struct{ vedette.Writer }
+
+func (w ponderous) Write(ctx context.Context, b vedette.Batch) error {
+	select {
+	case <-time.After(time.Duration(len(b.Results)) * time.Second):
+		return w.Writer.Write(ctx, b)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestBatchThatTakesTooLongIsWrittenInPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ids, monitors := names(20)
+		p := newPipe(t, monitors...)
+		p.send(t, rounds(ids, time.Now(), 20)...)
+		stop := p.recorder(t, "a", func(c *record.Config, s *record.StreamConfig) { c.Writer, s.Count = ponderous{p.store}, 1000 })
+		time.Sleep(15 * time.Minute)
+		p.check(t)
+		stop()
+	})
+}
+
+// stuck is a store that does not answer.
+type stuck struct{ vedette.Writer }
+
+func (stuck) Write(ctx context.Context, _ vedette.Batch) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestLanesStopTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ids, monitors := names(20)
+		p := newPipe(t, monitors...)
+		stop := p.recorder(t, "a", func(c *record.Config, _ *record.StreamConfig) { c.Writer = stuck{p.store} })
+		p.send(t, rounds(ids, time.Now(), 20)...)
+		time.Sleep(time.Second)
+		began := time.Now()
+		stop()
+		if took := time.Since(began); took > 11*time.Second {
+			t.Errorf("a stop took %s, want what one batch may take", took)
+		}
+	})
+}

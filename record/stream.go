@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -27,7 +28,8 @@ type StreamConfig struct {
 	Lanes int
 
 	// A batch is written when it holds Count messages or Bytes of them, when its first one has
-	// waited for Age, or when the source wants it. 0 means 50,000, 8 MiB and 100 ms.
+	// waited for Age, or when the source wants it. 0 means 50,000, 8 MiB and 100 ms. After a
+	// batch that could not be written the next ones are smaller, until they can be.
 	Count int
 	Bytes int
 	Age   time.Duration
@@ -80,7 +82,7 @@ func (r *Record) Stream(cfg StreamConfig) (*Stream, error) {
 	s := &Stream{reading: &reading{log: r.cfg.Log, ends: make([]int, cfg.Lanes)}}
 	for i := range cfg.Lanes {
 		s.lanes = append(s.lanes, &lane{
-			StreamConfig: cfg, ledger: r.newLedger(false), log: r.cfg.Log, n: i, reading: s.reading,
+			StreamConfig: cfg, ledger: r.newLedger(false), log: r.cfg.Log, n: i, reading: s.reading, count: cfg.Count,
 		})
 	}
 	return s, nil
@@ -92,11 +94,12 @@ func (s *Stream) Trouble() (since time.Time, err error) { return s.reading.troub
 
 // Run reads until ctx ends, writes what it has received, and returns nil.
 func (s *Stream) Run(ctx context.Context) error {
-	parts := make([]vedette.Part, len(s.lanes))
-	for i, l := range s.lanes {
-		parts[i] = l
+	var lanes sync.WaitGroup // side by side at the stop, too
+	for _, l := range s.lanes {
+		lanes.Go(func() { l.run(ctx) })
 	}
-	return vedette.Run(ctx, parts...)
+	lanes.Wait()
+	return nil
 }
 
 // A lane reads one session after the other. Its partitions are its own, and so are their
@@ -107,6 +110,7 @@ type lane struct {
 	log     *slog.Logger
 	n       int
 	reading *reading
+	count   int // how many messages a batch may hold now
 
 	// Memory that is used again.
 	batch  []vedette.Message
@@ -114,17 +118,17 @@ type lane struct {
 	alive  []vedette.Result
 }
 
-// lastWords is how long what was received may take to be written once the lane is to stop, and
-// writeIn what any batch may take: then the store is as good as gone.
+// writeIn is how long a batch may take to be written: then the store is as good as gone, or the
+// batch is too much for it. lastWords is what is left of that once the lane is to stop.
 const (
-	lastWords = 10 * time.Second
 	writeIn   = 30 * time.Second
+	lastWords = 10 * time.Second
 )
 
 // steady is how long a session lasts that is well, though there may be nothing for it to read.
 const steady = 10 * time.Second
 
-func (l *lane) Run(ctx context.Context) error {
+func (l *lane) run(ctx context.Context) {
 	pause := retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 	for ctx.Err() == nil {
 		err := l.session(ctx, func() {
@@ -135,12 +139,11 @@ func (l *lane) Run(ctx context.Context) error {
 			if err != nil {
 				l.log.Warn("what was received last is not kept, it is read again", "lane", l.n, "err", err)
 			}
-			return nil
+			return
 		}
 		l.reading.ended(l.n, err)
 		_ = pause.Wait(ctx) // told to stop while waiting is told to stop
 	}
-	return nil
 }
 
 // session reads until something fails or ctx ends. It calls works when a batch is kept.
@@ -167,8 +170,10 @@ func (l *lane) session(ctx context.Context, works func()) (err error) {
 		}
 		if len(messages) > 0 {
 			if err := l.keep(ctx, s, messages); err != nil {
+				l.count = max(l.count/2, 1)
 				return err
 			}
+			l.count = min(2*l.count, l.Count)
 			works()
 		}
 		if ctx.Err() != nil {
@@ -179,7 +184,7 @@ func (l *lane) session(ctx context.Context, works func()) (err error) {
 
 // gather receives a batch.
 func (l *lane) gather(ctx context.Context, s vedette.Session) ([]vedette.Message, error) {
-	first, err := s.Receive(ctx, l.Count)
+	first, err := s.Receive(ctx, l.count)
 	if err != nil || len(first) == 0 {
 		return nil, err
 	}
@@ -187,8 +192,8 @@ func (l *lane) gather(ctx context.Context, s vedette.Session) ([]vedette.Message
 	bytes := size(first)
 	wait, cancel := context.WithTimeout(ctx, l.Age)
 	defer cancel()
-	for len(l.batch) < l.Count && bytes < l.Bytes {
-		more, err := s.Receive(wait, l.Count-len(l.batch))
+	for len(l.batch) < l.count && bytes < l.Bytes {
+		more, err := s.Receive(wait, l.count-len(l.batch))
 		if err != nil {
 			return nil, err
 		}
@@ -211,12 +216,10 @@ func size(messages []vedette.Message) (n int) {
 // keep writes a batch and tells the session that it is done with.
 func (l *lane) keep(ctx context.Context, s vedette.Session, messages []vedette.Message) error {
 	began := time.Now()
-	within := writeIn
-	if ctx.Err() != nil {
-		within = lastWords
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	stop := ctx
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeIn)
 	defer cancel()
+	defer context.AfterFunc(stop, func() { time.AfterFunc(lastWords, cancel) })()
 	b, err := l.read(ctx, messages)
 	if err != nil {
 		return err
