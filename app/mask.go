@@ -1,12 +1,18 @@
 package app
 
-import "net/url"
+import (
+	"net/url"
+	"regexp"
+	"strings"
+)
 
-// MaskURL hides the password of a URL.
+// MaskURL hides the passwords of a URL, in its user as well as in its settings.
 func MaskURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.User == nil {
+	if u, err := url.Parse(raw); err == nil && u.User != nil {
+		raw = u.Redacted()
+	}
+	if !strings.Contains(raw, "password=") {
 		return raw
 	}
-	return u.Redacted()
+	return regexp.MustCompile(`([?&](?:ssl)?password=)[^&#]*`).ReplaceAllString(raw, "${1}xxxxx")
 }

@@ -119,6 +119,7 @@ func TestStoresAreChecked(t *testing.T) {
 		"postgres://h:x/d":              "the address cannot be read",
 		"postgres://u:hun#ter2@h/d":     "in a password, write % and what is special",
 		"postgres://u:hunter2%zz@h/d":   "in a password, write % and what is special",
+		"postgres://u:hun@ter2@h/d":     "write it as %40",
 		"postgres://u:p@h/d#hunter2":    "what follows # is lost",
 		"postgres://h/d?password=x#ter": "what follows # is lost",
 	} {

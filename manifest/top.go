@@ -30,7 +30,10 @@ func checkStore(store string) string {
 
 func checkPostgres(store string) string {
 	u, err := url.Parse(store)
+	rest, _, _ := strings.Cut(store, "?")
 	switch {
+	case strings.Count(rest, "@") > 1: // what reads the address later may take the first for the last
+		return "there is more than one @: in a password, write it as %40"
 	case err != nil && strings.Contains(store, "@"):
 		return "the address cannot be read: in a password, write % and what is special in URLs (: / ? # @ [ ]) as %XX"
 	case err != nil:

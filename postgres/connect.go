@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ const prefix = "vedette "
 
 // config reads a URL. What it sets itself, the URL may set otherwise, but for the name.
 func config(text string, o Options) (*pgxpool.Config, error) {
+	if rest, _, _ := strings.Cut(text, "?"); strings.Count(rest, "@") > 1 {
+		return nil, errors.New("open store: there is more than one @ in the URL: in a password, write it as %40")
+	}
 	cfg, err := pgxpool.ParseConfig(text)
 	if err != nil {
 		return nil, errors.New(hide(text, "open store: "+err.Error()) +
@@ -78,9 +82,25 @@ func explain(cfg *pgx.ConnConfig, err error) error {
 		return fmt.Errorf("store %s: %w", where(cfg), err)
 	}
 	if advice := advise(cfg, err); advice != "" {
-		return fmt.Errorf("store %s: %w: %s", where(cfg), err, advice)
+		return fmt.Errorf("store %s: %w: %s", where(cfg), oneLine{err}, advice)
 	}
-	return fmt.Errorf("store %s: %w", where(cfg), err)
+	return fmt.Errorf("store %s: %w", where(cfg), oneLine{err})
+}
+
+// A oneLine says what was tried at each address once, in one line.
+type oneLine struct{ error }
+
+func (e oneLine) Unwrap() error { return e.error }
+
+func (e oneLine) Error() string {
+	var says []string
+	for line := range strings.Lines(e.error.Error()) {
+		line = strings.TrimSpace(line)
+		if !slices.ContainsFunc(says, func(said string) bool { return strings.Contains(said, line) }) {
+			says = append(says, line)
+		}
+	}
+	return strings.Join(says, "; ")
 }
 
 // where names a database without its password.
@@ -99,6 +119,8 @@ func advise(cfg *pgx.ConnConfig, err error) string {
 		return fmt.Sprintf("make the database once: createdb %s", cfg.Database)
 	case code == "53300":
 		return "raise the server's max_connections, or lower pool_max_conns in the URL"
+	case strings.Contains(err.Error(), "server refused TLS"):
+		return "turn ssl on at the server, or write sslmode=disable where nobody can listen in"
 	case errors.As(err, &dns):
 		return "check the host's name"
 	case errors.As(err, &op):

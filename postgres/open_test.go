@@ -103,10 +103,11 @@ func TestErrorsOfConnectingSayWhatToCheck(t *testing.T) {
 		"postgres://me:" + url.QueryEscape(password) + "@nowhere.invalid/sites":        "check the host's name",
 		"postgres://me:" + url.QueryEscape(password) + "@h:5432/sites?sslmode=perhaps": "want postgres://",
 		"postgres://me:" + password + "@h:port:5432/sites":                             "want postgres://",
+		"postgres://me:s3cr@t@h:5432/sites":                                            "write it as %40",
 	} {
 		_, err := Open(t.Context(), text, Options{})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", text, err, want)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %q in one line", text, err, want)
 			continue
 		}
 		for _, form := range []string{password, url.QueryEscape(password), "s3cr"} {
