@@ -84,6 +84,7 @@ type MonitorStatus struct {
 	FailureKind vedette.Kind      `json:"failure_kind"`
 	Failure     string            `json:"failure"`
 	Muted       string            `json:"muted,omitempty"`      // the parent that hides it
+	Regions     map[string]string `json:"regions,omitempty"`    // how it does as each region sees it
 	Uptime24h   *float64          `json:"uptime_24h"`           // 0 to 1, by time; null where nothing is known
 	P50MS       float64           `json:"p50_24h_ms,omitempty"` // of the hours that ended
 	P95MS       float64           `json:"p95_24h_ms,omitempty"`
@@ -164,7 +165,7 @@ func statusLine(m vedette.Monitor, s vedette.Status, hours []vedette.Rollup, now
 	if m.Paused {
 		line.State = vedette.Paused // the recorder may not have heard yet
 	}
-	line.Since = timeOrNil(s.Since)
+	line.Since, line.Regions = timeOrNil(s.Since), regionsOf(s)
 	if last, ok := s.Last(); ok {
 		line.CheckedAt, line.Code, line.DurationMS = timeOrNil(last.StartedAt), last.Code, millis(last.Phases.Total())
 		if last.Failure != nil {

@@ -74,7 +74,7 @@ type usageError struct{ error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 const rootHelp = `Vedette watches websites: it looks at each on time, decides what is up and what
-is down, and keeps all of it in one file.
+is down, and keeps all of it in one file, or in a Postgres for many machines.
 
   vedette demo                         see it work, on this machine alone
   vedette check https://example.com/   look once

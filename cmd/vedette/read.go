@@ -82,7 +82,7 @@ func newStatus(s streams) *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
 		Use: "status [NAME...]", Short: "Show how the monitors do",
-		Long: "Shows the verdict on each monitor, from the store that the configuration names, or\nwithout one from ./vedette.db, where `vedette up URL...` keeps it. A process that\nwatches may be running or not. A monitor is unknown until it was looked at.",
+		Long: "Shows the verdict on each monitor, from the store that the configuration names, or\nwithout one from ./vedette.db, where `vedette up URL...` keeps it. A process that\nwatches may be running or not. A monitor is unknown until it was looked at. Where\nsites are seen from several regions, it shows what each of them says; silent is one\nthat has not looked for two intervals and a time-out.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkState(state); err != nil {
 				return err
@@ -96,26 +96,13 @@ func newStatus(s streams) *cobra.Command {
 				if q.format == "table" {
 					defer summary(s, lines)
 				}
-				return write(s.out, q.format, lines, statusColumns())
+				return write(s.out, q.format, lines, statusColumns(lines))
 			})
 		},
 	}
 	q.flags(cmd)
 	cmd.Flags().StringVar(&state, "state", "", "only monitors in this state: up, degraded, down, unknown, maintenance, paused")
 	return cmd
-}
-
-func statusColumns() []column[app.MonitorStatus] {
-	return []column[app.MonitorStatus]{
-		{"monitor", func(m app.MonitorStatus) string { return string(m.ID) }},
-		{"state", func(m app.MonitorStatus) string { return stateCell(m.State) }},
-		{"for", func(m app.MonitorStatus) string { return ago(m.Since) }},
-		{"checked", func(m app.MonitorStatus) string { return ago(m.CheckedAt) }},
-		{"code", func(m app.MonitorStatus) string { return number(m.Code) }},
-		{"took", func(m app.MonitorStatus) string { return milli(m.DurationMS) }},
-		{"24h", func(m app.MonitorStatus) string { return uptime(m.Uptime24h) }},
-		{"last failure", lastFailure},
-	}
 }
 
 func lastFailure(m app.MonitorStatus) string {
