@@ -104,9 +104,9 @@ func (l *ledger) commit(ctx context.Context, fold func(*draft) error) error {
 	}
 }
 
-// maxConflicts is how often a batch is drafted anew: each time means that another writer got
-// ahead, so that more are no accident.
-const maxConflicts = 8
+// maxConflicts is how often a batch is drafted anew. Each time another writer got ahead: of ten who
+// write the same monitors at once the last one tries ten times and more.
+const maxConflicts = 32
 
 // reread replaces what is remembered of these monitors by what the store holds.
 func (l *ledger) reread(ctx context.Context, ids []vedette.MonitorID) error {
