@@ -15,6 +15,8 @@ var (
 	ErrReadOnly = errors.New("read-only")
 	// ErrConflict: the thing changed since it was read. Read again, decide again.
 	ErrConflict = errors.New("changed meanwhile")
+	// ErrExists: one lives already, and there may be no second.
+	ErrExists = errors.New("exists already")
 	// ErrLeaseLost: the lease, or the claim that its token stands for, is another's now.
 	ErrLeaseLost = errors.New("lease lost")
 	// ErrRefused: this data will never be taken. Do not repeat it.

@@ -12,16 +12,7 @@ type MonitorID string
 
 // Hash spreads ids evenly over 64 bits. Its high bits place a monitor's checks within its
 // interval and its rows within a table, its low bits choose its shard; it must never change.
-// It is FNV-1a with the 64-bit finalizer of MurmurHash3.
-func (id MonitorID) Hash() uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(id) {
-		h = (h ^ uint64(id[i])) * 1099511628211
-	}
-	h = (h ^ h>>33) * 0xff51afd7ed558ccd
-	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
-	return h ^ h>>33
-}
+func (id MonitorID) Hash() uint64 { return hash(string(id)) }
 
 // Shard returns which of n shards the monitor belongs to.
 func (id MonitorID) Shard(n int) int {

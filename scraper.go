@@ -9,6 +9,10 @@ import (
 // A ScraperID names a scraper for good: its runs are kept under it.
 type ScraperID string
 
+// Hash spreads ids evenly over 64 bits. It places a scraper's runs within their interval and
+// chooses how its runs are delayed; it must never change.
+func (id ScraperID) Hash() uint64 { return hash(string(id)) }
+
 // A Scraper is a named handler with parameters and a schedule.
 type Scraper struct {
 	ID ScraperID `json:"id"`

@@ -84,7 +84,7 @@ func ParseCron(spec string) (Cron, error) {
 	c.weekday = c.weekday&0x7f | c.weekday>>7
 	c.either = !starred(words[3]) && !starred(words[5])
 	c.wild = starred(words[1]) || starred(words[2])
-	if _, ok := c.civil(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), horizon); !ok {
+	if _, ok := c.civil(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), c.horizon()); !ok {
 		return Cron{}, fmt.Errorf("day of month: no such day in month %s, so it is never due", words[4])
 	}
 	return c, nil

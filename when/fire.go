@@ -5,9 +5,16 @@ import (
 	"time"
 )
 
-// horizon bounds the search for a civil time. Every day that exists comes back within it, but
-// for 29 February over the turn of a century that has none.
-const horizon = 5 * Year
+// A dial tells civil times, which stand in UTC whatever zone is meant.
+type dial interface {
+	// civil returns the first civil time at or after from, and false if there is none within
+	// so long.
+	civil(from time.Time, within time.Duration) (time.Time, bool)
+	// fixed says that the dial names times of day, each of which is once a day, rather than
+	// steps of elapsed time.
+	fixed() bool
+	horizon() time.Duration
+}
 
 // Next returns the first time after the given one at which c is due in loc, and the zero time
 // if there is none within 5 years.
@@ -16,21 +23,32 @@ const horizon = 5 * Year
 // a star, c names fixed times of day: one that the clocks skip in spring is due at the moment
 // they jump, and one that they show twice in autumn is due the first time only. Otherwise c is
 // due by elapsed time, whenever the clock shows it.
-func (c Cron) Next(after time.Time, loc *time.Location) time.Time {
+func (c Cron) Next(after time.Time, loc *time.Location) time.Time { return walk(c, after, loc) }
+
+func (c Cron) fixed() bool { return !c.wild }
+
+// horizon bounds the search. Every day that exists comes back within it, but for 29 February
+// over the turn of a century that has none.
+func (c Cron) horizon() time.Duration { return 5 * Year }
+
+// walk returns the first time after the given one at which d is due in loc, going from clock
+// change to clock change, and the zero time if there is none within d's horizon.
+func walk[D dial](d D, after time.Time, loc *time.Location) time.Time {
+	horizon, fixed := d.horizon(), d.fixed()
 	limit := after.Add(horizon)
 	for t := after.Truncate(time.Second).Add(time.Second).In(loc); !t.After(limit); {
 		start, end := t.ZoneBounds()
 		from := clockFace(t, t)
-		if !c.wild && !start.IsZero() {
+		if fixed && !start.IsZero() {
 			jumped := clockFace(start, start.Add(-time.Second)) // what the clock would show without the change
-			if t.Equal(start) && c.skipped(jumped, from) {
+			if t.Equal(start) && skipped(d, jumped, from) {
 				return t
 			}
 			if jumped.After(from) {
 				from = jumped
 			}
 		}
-		due, ok := c.civil(from, horizon)
+		due, ok := d.civil(from, horizon)
 		if !ok {
 			return time.Time{}
 		}
@@ -42,9 +60,15 @@ func (c Cron) Next(after time.Time, loc *time.Location) time.Time {
 			return at
 		}
 		t = end
+		if near := at.Add(-offsets); fixed && near.After(end) {
+			t = near // the changes until then neither skip nor repeat what is due
+		}
 	}
 	return time.Time{}
 }
+
+// offsets is more than any two offsets of one zone differ by.
+const offsets = 2 * Day
 
 // Last returns the last time in (at-within, at] at which c was due in loc, and false if it was
 // not.
@@ -63,9 +87,9 @@ func (c Cron) Last(at time.Time, within time.Duration, loc *time.Location) (time
 	return c.Next(from.Add(time.Duration(n-1)*time.Second), loc), true
 }
 
-// skipped reports whether c has a civil time in [from, to).
-func (c Cron) skipped(from, to time.Time) bool {
-	due, ok := c.civil(from, to.Sub(from))
+// skipped reports whether d has a civil time in [from, to).
+func skipped[D dial](d D, from, to time.Time) bool {
+	due, ok := d.civil(from, to.Sub(from))
 	return ok && due.Before(to)
 }
 

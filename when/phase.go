@@ -25,3 +25,17 @@ func Next(after time.Time, interval, phase time.Duration) time.Time {
 	}
 	return time.Unix(0, n-past+int64(interval)+int64(phase)).In(after.Location())
 }
+
+// Jitter returns what part of within a thing with this hash waits at the time at, of which
+// milliseconds count: evenly spread over things as over times, and the same whoever asks. It is
+// at least 0 and less than within, which must be positive.
+func Jitter(hash uint64, at time.Time, within time.Duration) time.Duration {
+	return Phase(mix(hash^mix(uint64(at.UnixMilli()))), within) //nolint:gosec // any number will do
+}
+
+// mix is the 64-bit finalizer of MurmurHash3.
+func mix(h uint64) uint64 {
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
