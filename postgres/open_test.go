@@ -65,12 +65,11 @@ func TestReadOnlyReadsAndRefusesTheRest(t *testing.T) {
 }
 
 func TestNewerAndForeignSchemasAreRefused(t *testing.T) {
-	s, text := openNew(t)
-	_ = s
 	for script, want := range map[string]string{
 		"update schema_version set version = 99": "newer Vedette",
 		"drop table schema_version":              "already exists",
 	} {
+		_, text := openNew(t)
 		admin(t, text, script)
 		if _, err := Open(t.Context(), text, Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: Open: %v, want %q", script, err, want)
