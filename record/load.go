@@ -143,9 +143,21 @@ func (l *lane) tally(letter vedette.DeadLetter) {
 	}
 	class, _, _ := strings.Cut(letter.Reason, ":")
 	l.Meter.Dead(class)
-	l.log.Warn("dead letter", "topic", letter.Topic, "partition", letter.Position.Partition,
-		"offset", letter.Position.Next-1, "reason", letter.Reason)
+	if time.Since(l.minute) > time.Minute {
+		l.minute, l.letters = time.Now(), 0
+	}
+	switch l.letters++; {
+	case l.letters <= lettersToLog:
+		l.log.Warn("dead letter", "topic", letter.Topic, "partition", letter.Position.Partition,
+			"offset", letter.Position.Next-1, "reason", letter.Reason)
+	case l.letters == lettersToLog+1:
+		l.log.Warn("there are more dead letters, none is logged for a minute", "topic", letter.Topic)
+	}
 }
+
+// lettersToLog is how many dead letters a lane logs one by one in a minute. A topic may be full of
+// what somebody else has written.
+const lettersToLog = 10
 
 // advance joins the stretches of messages, one a partition.
 func advance(messages []vedette.Message) []vedette.Position {

@@ -110,6 +110,8 @@ type lane struct {
 	log     *slog.Logger
 	n       int
 	reading *reading
+	minute  time.Time // in which letters were logged
+	letters int
 	count   int // how many messages a batch may hold now
 
 	// Memory that is used again.

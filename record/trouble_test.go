@@ -84,3 +84,29 @@ func TestOutageOfTheStreamIsSaidOnce(t *testing.T) {
 		stop()
 	})
 }
+
+func TestTopicFullOfPoisonDoesNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipe(t)
+		for i := range 1000 {
+			p.sendBytes(t, vedette.MonitorID(fmt.Sprint(i)), []byte("poison"))
+		}
+		var log bytes.Buffer
+		stop := p.recorder(t, "a", func(c *record.Config, s *record.StreamConfig) {
+			c.Log, s.Lanes = slog.New(slog.NewTextHandler(&log, nil)), 1
+		})
+		time.Sleep(30 * time.Second)
+		if letters, err := p.store.Letters().Unsent(t.Context(), 2000); err != nil || len(letters) != 1000 {
+			t.Errorf("%d dead letters, %v", len(letters), err)
+		}
+		p.sendBytes(t, "a", []byte("poison"))
+		time.Sleep(2 * time.Minute)
+		p.sendBytes(t, "a", []byte("poison"))
+		time.Sleep(2 * time.Second)
+		stop()
+		one, more := strings.Count(log.String(), `"dead letter"`), strings.Count(log.String(), "more dead letters")
+		if one != 11 || more != 1 {
+			t.Errorf("%d letters logged and %d times that there are more, want 10 and 1, and one later\n%s", one, more, log.String())
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
@@ -25,7 +24,11 @@ func (s *Spool) makeRoom(need int64) error {
 			s.cfg.Log.Error("spool is full", "bytes", used, "results", s.waiting.Load(), "when_full", s.cfg.WhenFull, "err", s.err)
 		}
 		if s.cfg.WhenFull == Block {
-			return errors.Join(fmt.Errorf("%w since %s with %d results", ErrFull, s.full.UTC().Format(time.RFC3339), s.waiting.Load()), s.err)
+			err := fmt.Errorf("%w since %s with %d results", ErrFull, s.full.UTC().Format(time.RFC3339), s.waiting.Load())
+			if s.err != nil {
+				err = fmt.Errorf("%w: %w", err, s.err)
+			}
+			return err
 		}
 		s.dropOldest()
 	}

@@ -48,6 +48,9 @@ func (s *Spool) drain(ctx context.Context) {
 	for ctx.Err() == nil {
 		c, err := s.take(&buf, limit)
 		if err == nil && c.n == 0 {
+			if sent == 0 {
+				return // the token was left from before
+			}
 			s.cfg.Log.Info("nothing waits on disk any more", "results", sent, "seconds", time.Since(began).Seconds())
 			return
 		}
