@@ -104,7 +104,7 @@ func (s *stream) prepare(ctx context.Context) error {
 			return err
 		}
 		if warning != "" {
-			s.App.cfg.Log.Warn("kafka", "warning", warning)
+			s.App.cfg.Log.Warn("a topic is less than it should be, and is left as it is", "warning", warning)
 		}
 	}
 	return s.codec.Register(ctx)

@@ -52,7 +52,34 @@ func (s *Spool) dropOldest() {
 			s.cfg.Log.Error("cursor or segment of the spool not moved on", "file", seg.path, "err", err)
 		}
 		s.cfg.Meter.Dropped("full", n)
-		s.cfg.Log.Error("oldest results of a full spool dropped", "results", n, "from", seg.begun)
+		s.lose(n, seg.begun)
 		return
+	}
+}
+
+// tellLoss is how often to log what a spool drops that stays full.
+const tellLoss = time.Minute
+
+// A loss is what was dropped and is not logged yet.
+type loss struct {
+	n    int
+	from time.Time // of the oldest
+	told time.Time // when the one before was logged
+}
+
+func (s *Spool) lose(n int, from time.Time) {
+	if s.loss.n == 0 {
+		s.loss.from = from
+	}
+	s.loss.n += n
+	if time.Since(s.loss.told) >= tellLoss {
+		s.tellLoss()
+	}
+}
+
+func (s *Spool) tellLoss() {
+	if s.loss.n > 0 {
+		s.cfg.Log.Error("oldest results of a full spool dropped", "results", s.loss.n, "from", s.loss.from)
+		s.loss = loss{told: time.Now()}
 	}
 }

@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/spool"
 )
 
 func TestOutageIsLoggedOnce(t *testing.T) {
@@ -36,6 +38,39 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 		}
 		if strings.Contains(log.String(), "results=0") {
 			t.Errorf("nothing is said to have gone on:\n%s", log.String())
+		}
+	})
+}
+
+// All that is dropped is in the log, in a line a minute.
+func TestDroppingIsLoggedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNext()
+		n.set(away)
+		cfg := config(t, t.TempDir(), n)
+		cfg.MaxBytes, cfg.WhenFull = 1<<14, spool.DropOldest
+		var log bytes.Buffer
+		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+		s := open(t, cfg)
+		for i := range 150 {
+			send(t, s, looks("a", i*10, 10))
+			time.Sleep(time.Second)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		lines, sum := 0, 0
+		for line := range strings.Lines(log.String()) {
+			if _, tail, ok := strings.Cut(line, "dropped\" results="); ok {
+				var k int
+				if _, err := fmt.Sscan(tail, &k); err != nil {
+					t.Fatal(err)
+				}
+				lines, sum = lines+1, sum+k
+			}
+		}
+		if lines < 2 || lines > 4 || sum != n.dropped["full"] {
+			t.Errorf("%d lines of %d results, want 2 to 4 of %d\n%s", lines, sum, n.dropped["full"], log.String())
 		}
 	})
 }

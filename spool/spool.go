@@ -72,7 +72,8 @@ type Spool struct {
 	dropped bool      // while it was sent, its segment was dropped
 	buf     []byte    // of Send
 	full    time.Time // since when, or zero
-	err     error     // the last one while anything waits
+	loss    loss
+	err     error // the last one while anything waits
 }
 
 var (
@@ -241,6 +242,7 @@ func (s *Spool) count() {
 	}
 	if bytes <= s.cfg.MaxBytes*3/4 {
 		s.full = time.Time{}
+		s.tellLoss()
 	}
 	s.waiting.Store(n)
 	s.cfg.Meter.Waiting(n, bytes)
@@ -277,6 +279,7 @@ func (s *Spool) State() State {
 func (s *Spool) Close() (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tellLoss()
 	for _, f := range s.folders {
 		err = errors.Join(err, f.close())
 	}
