@@ -16,21 +16,22 @@ import (
 // leases, and what it could not see meanwhile is not held against the sites.
 func TestPausedProcessGoesOnUnderNewLeases(t *testing.T) {
 	t.Parallel()
-	const monitors, every, paused = 100, time.Second, 12 * time.Second
+	const monitors, every, paused = 100, time.Second, 15 * time.Second
 	db, site := database(t), slow(t, 300*time.Millisecond)
-	v := harm(t, file(t, many(monitors, site.url, db, "interval: 1s, timeout: 2s")), db, "")
+	// The time-out is one that a busy machine keeps, and that the pause outlasts.
+	v := harm(t, file(t, many(monitors, site.url, db, "interval: 1s, timeout: 10s")), db, "")
 	v.allUp(t, monitors, "the start")
 	pass(2 * every)
 	logged := len(v.log.String())
 	v.signal(t, syscall.SIGSTOP)
-	v.eventually(t, 10*time.Second, "it to stand still", func() bool {
+	v.eventually(t, time.Minute, "it to stand still", func() bool {
 		return strings.Contains(fileText(t, fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid)), "State:\tT")
 	})
 	stopped := time.Now()
 	pass(paused)
 	resumed := time.Now() // before the signal: looks begin while this test waits for a CPU
 	v.signal(t, syscall.SIGCONT)
-	v.eventually(t, 10*time.Second, "new looks", func() bool {
+	v.eventually(t, time.Minute, "new looks", func() bool {
 		all := v.kept()
 		return all[len(all)-1].StartedAt.After(resumed.Add(2 * every))
 	})
@@ -64,11 +65,25 @@ func TestPausedProcessGoesOnUnderNewLeases(t *testing.T) {
 		}
 	}
 	t.Logf("first look %s after it went on; log:\n%s", first.Sub(resumed).Round(time.Millisecond), log)
-	if strings.Count(log, "\n") != 1 || !strings.Contains(log, "this process did not run") {
-		t.Error("want one line that says what happened")
-	}
+	checkToldOfPause(t, v.log.String(), log)
 	checkOrder(t, by)
 	v.quiet(t)
+}
+
+// checkToldOfPause wants the log to say that the process did not run, and nothing else that needs
+// an explanation. It says so once a minute: a busy machine may have made it say so before. A
+// renewal of leases may have been cut off.
+func checkToldOfPause(t *testing.T, log, since string) {
+	t.Helper()
+	const told = "this process did not run"
+	if !strings.Contains(log, told) {
+		t.Errorf("want a line that says %q", told)
+	}
+	for line := range strings.Lines(since) {
+		if !strings.Contains(line, told) && !strings.Contains(line, "leases not renewed") && !strings.Contains(line, "leases renewed") {
+			t.Errorf("want no more than what happened: %s", line)
+		}
+	}
 }
 
 // A stop lets the looks in flight end, as far as the grace period goes, and keeps them all.

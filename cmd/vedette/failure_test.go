@@ -72,7 +72,7 @@ var servesAt = regexp.MustCompile(`msg=serving address=(\S+)`)
 func harm(t *testing.T, config, db, ulimit string) *victim {
 	t.Helper()
 	v := start(t, config, db, ulimit)
-	v.eventually(t, 20*time.Second, "to serve", func() bool {
+	v.eventually(t, time.Minute, "to serve", func() bool {
 		m := servesAt.FindStringSubmatch(v.log.String())
 		if m != nil {
 			v.url = m[1]
@@ -91,7 +91,7 @@ func start(t *testing.T, config, db, ulimit string) *victim {
 	}
 	v := &victim{
 		cmd: cmd, db: db, done: make(chan struct{}),
-		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1}},
+		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 1}},
 	}
 	cmd.Stderr = &v.log
 	out, err := cmd.StdoutPipe()
