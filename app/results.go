@@ -114,7 +114,7 @@ func (s *stream) prepare(ctx context.Context) error {
 func (a *App) recordStream() (*record.Stream, error) {
 	name := owner()
 	source, err := kafka.NewSource(a.stream.cfg, kafka.Reading{
-		Group: a.stream.group, Topics: []string{a.stream.topic},
+		Group: a.stream.group, Topics: []string{a.stream.topic}, Now: a.record.Now,
 		Claim: func(ctx context.Context, p ...vedette.Position) ([]vedette.Position, error) {
 			return a.store.positions.Claim(ctx, name, p...)
 		},

@@ -20,12 +20,15 @@ import (
 type offsets = map[string]map[int32]kgo.Offset
 
 // claim is called with the partitions that were added to our share, and says where to begin in
-// each. The client lets a rebalance go on when ctx ends.
+// each. The client lets a rebalance go on when ctx ends. A claim may wait for what a former reader has
+// begun, but not for ever: whom it asks may have gone without a word.
 func (s *session) claim(ctx context.Context, added offsets) (offsets, error) {
 	if len(added) == 0 {
 		return added, nil
 	}
-	from, err := s.begin(ctx, added)
+	within, cancel := context.WithTimeout(ctx, s.c.Rebalance+s.c.Timeout)
+	defer cancel()
+	from, err := s.begin(within, added)
 	if err != nil {
 		// A rebalance that overtakes the claim is no failure: what was claimed is claimed again.
 		if ctx.Err() == nil {

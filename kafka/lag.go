@@ -35,7 +35,7 @@ func (s *session) look(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
-	began := time.Now()
+	began := s.r.Now()
 	all, err := s.adm.ListCommittedOffsets(ctx, topics...)
 	if err != nil {
 		s.c.Log.Debug("kafka does not say where partitions end", "err", err)

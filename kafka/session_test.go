@@ -208,6 +208,20 @@ func TestTimeComesFurtherAtRest(t *testing.T) {
 	})
 }
 
+func TestTimeIsThatOfTheGivenClock(t *testing.T) {
+	virtually(t, 1, func(t *testing.T, w *world) {
+		r := w.reading("one")
+		r.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+		m, err := open(t, source(t, w.c, r)).Receive(t.Context(), 10)
+		if err != nil || len(m) != 1 {
+			t.Fatalf("%+v, %v; want a mark that the partition is idle", m, err)
+		}
+		if age := time.Since(m[0].Position.Through); age < time.Hour || age > time.Hour+time.Second {
+			t.Errorf("through %v ago, want an hour", age)
+		}
+	})
+}
+
 // TestTimeDoesNotPassWhatIsUnread reads so slowly that the end runs away.
 func TestTimeDoesNotPassWhatIsUnread(t *testing.T) {
 	virtually(t, 1, func(t *testing.T, w *world) {
@@ -330,6 +344,23 @@ func TestTellsToolsHowFarItCame(t *testing.T) {
 		}
 		if got := w.GroupInfo("recorders").Commits["results"][0].Offset; got != 7 {
 			t.Errorf("Kafka says offset %d, want 7", got)
+		}
+	})
+}
+
+// A store that does not answer, as after its machine has lost its power, must not keep partitions from
+// being read when it is back.
+func TestClaimThatHangsEndsTheSession(t *testing.T) {
+	virtually(t, 1, func(t *testing.T, w *world) {
+		r := w.reading("one")
+		r.Claim = func(ctx context.Context, _ ...vedette.Position) ([]vedette.Position, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		began := time.Now()
+		_ = w.lose(open(t, source(t, w.c, r)))
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("the session ended after %v", took)
 		}
 	})
 }

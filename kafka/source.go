@@ -32,6 +32,8 @@ type Reading struct {
 	// Idle is how often to ask where the partitions end, which tells the lag and how far time
 	// has come; 0 means 1s.
 	Idle time.Duration
+	// Now is the clock of [vedette.Position.Through]; nil means time.Now.
+	Now func() time.Time
 }
 
 var _ vedette.Source = (*Source)(nil)
@@ -58,6 +60,9 @@ func NewSource(c Config, r Reading) (*Source, error) {
 	}
 	if r.Idle == 0 {
 		r.Idle = time.Second
+	}
+	if r.Now == nil {
+		r.Now = time.Now
 	}
 	return &Source{c: c.withDefaults(), r: r, opts: opts}, nil
 }

@@ -220,7 +220,7 @@ func (r *Record) settle(ctx context.Context, ids []vedette.MonitorID) error {
 		}
 	}
 	var gone []vedette.MonitorID
-	now := time.Now().Truncate(time.Microsecond)
+	now := r.Now().Truncate(time.Microsecond)
 	err := r.ledger.commit(ctx, func(d *draft) error {
 		gone = gone[:0]
 		for _, id := range ids {

@@ -23,14 +23,14 @@ const (
 // leads.
 func (r *Record) keep(ctx context.Context, leads func() bool) error {
 	err := inPieces(ctx, leads, func() (bool, error) {
-		n, err := r.rollUp(ctx, time.Now().Add(-settleTime))
+		n, err := r.rollUp(ctx, r.Now().Add(-settleTime))
 		return n == slotPiece, err
 	})
 	if err != nil {
 		return err
 	}
 	return inPieces(ctx, leads, func() (bool, error) {
-		more, err := r.cfg.Keeper.Prune(ctx, time.Now(), *r.retention.Load())
+		more, err := r.cfg.Keeper.Prune(ctx, r.Now(), *r.retention.Load())
 		if err != nil {
 			err = fmt.Errorf("prune: %w", err)
 		}

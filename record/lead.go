@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -19,22 +18,24 @@ const (
 	keepEvery = time.Minute
 )
 
+// newLease returns what keeps the lease. One of the record's own is always granted, and so tells the
+// store's time to those who do not lead.
+func (r *Record) newLease() (*hold.Keeper, error) {
+	return hold.New(hold.Config{
+		Leaser: r.cfg.Leaser, Owner: r.cfg.Owner, Names: []string{leaseName, "record/" + r.cfg.Owner},
+		TTL: leaseTTL, Renew: leaseTTL / 3, Log: r.cfg.Log,
+	})
+}
+
 // Run follows the definitions, sweeps for silence and keeps history within bounds, until ctx
 // ends. Sending works before and after, too.
 func (r *Record) Run(ctx context.Context) error {
 	parts := []vedette.Part{vedette.PartFunc(r.follow)}
 	leads := func() bool { return true }
-	if r.cfg.Leaser != nil {
-		lease, err := hold.New(hold.Config{
-			Leaser: r.cfg.Leaser, Owner: r.cfg.Owner, Names: []string{leaseName},
-			TTL: leaseTTL, Renew: leaseTTL / 3, Log: r.cfg.Log,
-		})
-		if err != nil {
-			return fmt.Errorf("record: %w", err)
-		}
-		parts = append(parts, lease)
+	if r.lease != nil {
+		parts = append(parts, r.lease)
 		leads = func() bool {
-			_, ok := lease.Lease(leaseName)
+			_, ok := r.lease.Lease(leaseName)
 			return ok
 		}
 	}

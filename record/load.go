@@ -32,7 +32,7 @@ func (l *lane) read(ctx context.Context, messages []vedette.Message) (load, erro
 	clear(l.loaded.results)
 	clear(l.loaded.dead)
 	b := load{messages: messages, results: l.loaded.results, dead: l.loaded.dead}
-	now := time.Now()
+	now := l.ledger.record.Now()
 	oldest := time.Time{}
 	if keep := l.ledger.record.retention.Load().Results; keep > 0 {
 		oldest = now.Add(-keep)

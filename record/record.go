@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/hold"
 )
 
 // A Config holds what a record needs. Monitors, Writer, Reader and Keeper are required.
@@ -70,7 +72,8 @@ type Record struct {
 	hitch  time.Time // when results were last held up on their way, see heed
 
 	defs      *definitions
-	telling   sync.Mutex // one call of Told at a time
+	lease     *hold.Keeper // nil without a Leaser
+	telling   sync.Mutex   // one call of Told at a time
 	retention atomic.Pointer[vedette.Retention]
 }
 
@@ -91,7 +94,23 @@ func New(cfg Config) (*Record, error) {
 	r := &Record{cfg: cfg, lock: make(chan struct{}, 1), defs: newDefinitions(cfg.Monitors, cfg.Log)}
 	r.ledger = r.newLedger(true)
 	r.Retain(cfg.Retention)
+	if cfg.Leaser == nil {
+		return r, nil
+	}
+	var err error
+	if r.lease, err = r.newLease(); err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
 	return r, nil
+}
+
+// Now is the store's time once [Record.Run] has asked for it, and ours before that and without a
+// Leaser. What is looked at bears the store's time, so all that is reckoned by it must.
+func (r *Record) Now() time.Time {
+	if r.lease == nil {
+		return time.Now()
+	}
+	return r.lease.Now()
 }
 
 // Retain sets for how long to keep what, from the next time on that history is cut. It is safe

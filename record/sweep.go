@@ -14,7 +14,7 @@ import (
 // sweep makes silence visible: a vote that no look has renewed for too long ends. Results that
 // come meanwhile wait for a page at most.
 func (r *Record) sweep(ctx context.Context) error {
-	now := time.Now()
+	now := r.Now()
 	if r.cfg.Through != nil {
 		through, err := r.cfg.Through(ctx)
 		if err != nil {
@@ -74,7 +74,7 @@ func (r *Record) endVotes(ctx context.Context, ids []vedette.MonitorID, now time
 		}
 		return r.ledger.commit(ctx, func(d *draft) error {
 			if r.cfg.Through == nil {
-				now = time.Now()
+				now = r.Now()
 			}
 			var ends []vedette.Result
 			for _, id := range ids {
@@ -90,7 +90,7 @@ func (r *Record) endVotes(ctx context.Context, ids []vedette.MonitorID, now time
 func (r *Record) silence(id vedette.MonitorID, now time.Time) []vedette.Result {
 	def, ok := r.defs.get(id)
 	s, known := r.ledger.status(id)
-	if !ok || !known || s.State == vedette.Paused || now.Sub(r.hitch) <= max(verdict.Fresh(def.Monitor), 2*slow) {
+	if !ok || !known || s.State == vedette.Paused || time.Since(r.hitch) <= max(verdict.Fresh(def.Monitor), 2*slow) {
 		return nil
 	}
 	return verdict.Silence(def.Monitor, s, now)
@@ -105,7 +105,7 @@ const slow = 5 * time.Second
 func (r *Record) heed(f vedette.Found, began time.Time, err error) {
 	now := time.Now()
 	failed := err != nil && !errors.Is(err, vedette.ErrRefused)
-	if failed || now.Sub(began) > slow || now.Sub(r.hitch) <= 2*slow && now.Sub(newest(f.Results)) > slow {
+	if failed || now.Sub(began) > slow || now.Sub(r.hitch) <= 2*slow && r.Now().Sub(newest(f.Results)) > slow {
 		r.hitch = now
 	}
 }
