@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command record measures the way of results from Kafka into PostgreSQL, exactly once, beside its
 // floor: the same rows, copied into the same tables by COPY alone. Both run on the same servers
 // in the same run:
