@@ -9,7 +9,8 @@ import (
 // safe for concurrent use.
 type Feed interface {
 	// Append adds entries, all or none, each behind the last of its topic. It reads Topic and
-	// Data, and At where it is set.
+	// Data, and At where it is set. It reports ErrRefused for an entry without a topic, or whose
+	// Data is not JSON.
 	Append(ctx context.Context, e ...Entry) error
 	// Read returns up to n entries of a topic with Seq above after, in their order. It waits
 	// until there is one, and returns ctx's error if ctx ends before. Nothing ever shows up

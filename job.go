@@ -2,6 +2,8 @@ package vedette
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -80,7 +82,7 @@ type Job struct {
 	Epoch      int64     `json:"epoch"`
 	Attempt    int       `json:"attempt"` // how often it was claimed
 	Owner      string    `json:"owner,omitempty"`
-	Cancel     string    `json:"cancel,omitempty"` // why it is to end, while it is started
+	Cancel     string    `json:"cancel,omitempty"` // why it is to end, or was cancelled
 	Result     string    `json:"result,omitempty"`
 	Error      string    `json:"error,omitempty"` // of the last attempt that failed
 	CreatedAt  time.Time `json:"created_at"`
@@ -89,6 +91,29 @@ type Job struct {
 	FinishedAt time.Time `json:"finished_at,omitzero"`
 	// Attempts are those that ended, oldest first. [Jobs.Get] alone fills it.
 	Attempts []Attempt `json:"attempts,omitempty"`
+}
+
+// Err returns why no store takes j from whoever pushes it, as ErrRefused, or nil. Stores ask it, so
+// that all of them refuse the same.
+func (j Job) Err() error {
+	var why string
+	switch {
+	case j.ID.IsZero():
+		why = "no id"
+	case j.Handler == "":
+		why = "no handler"
+	case j.Params != nil && !json.Valid(j.Params):
+		why = "params that are not JSON"
+	case j.Fired && (j.Scraper == "" || j.FireAt.IsZero()):
+		why = "fired, but by no scraper or for no time"
+	case j.Timeout < 0, j.MaxAttempts < 0, j.RetryAfter < 0, j.Keep < 0, j.Limit < 0, j.RateEvery < 0, j.RateBurst < 0:
+		why = "a number below 0"
+	case j.Limit > 0 && j.LimitKey == "", j.RateEvery > 0 && j.RateKey == "":
+		why = "a limit without a key"
+	default:
+		return nil
+	}
+	return fmt.Errorf("job %s: %s: %w", j.ID, why, ErrRefused)
 }
 
 // Ref returns what names the present claim of j.
@@ -150,10 +175,12 @@ type Queue interface {
 	Beat(ctx context.Context, owner string, ttl time.Duration, held ...Ref) ([]Order, error)
 	// Claim takes up to n jobs of these queues for owner, who must have Beat: the first in the order of
 	// priority, RunAt and ID over all of them. It waits until there is one, and returns ctx's
-	// error if ctx ends before. Of a paused queue it takes none.
+	// error if ctx ends before. Of a paused queue it takes none. It reports ErrLeaseLost for an
+	// owner who does not live.
 	Claim(ctx context.Context, owner string, n int, queues ...string) ([]Job, error)
 	// Finish says how claims ended. Those that are no longer so change nothing and are
-	// returned. Saying the same again is no error.
+	// returned. Saying the same again is no error. It reports ErrRefused for a State that is not
+	// one of an End, and then none of them counts.
 	Finish(ctx context.Context, ends ...End) (stale []Ref, err error)
 	// Rescue ends the claims of owners whose time ran out, and those that were told to end
 	// and did not: they run again or are dead, as their attempts allow. It reports
@@ -178,7 +205,8 @@ type Order struct {
 type End struct {
 	Ref
 	// State is one of those of history, or pending to give it back without counting the
-	// attempt, or retrying to run it again at RunAt.
+	// attempt, or retrying to run it again at RunAt; zero is at once. A job that was to end is
+	// cancelled instead of run again, and one without attempts left is dead.
 	State  JobState
 	RunAt  time.Time
 	Result string
