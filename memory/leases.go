@@ -39,6 +39,14 @@ func (l *leases) Acquire(_ context.Context, owner string, ttl time.Duration, nam
 	return held, nil
 }
 
+// holds reports whether lease is held at now.
+func (l *leases) holds(lease vedette.Lease, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.held[lease.Name]
+	return held.Token == lease.Token && held.Owner == lease.Owner && held.Expires.After(now)
+}
+
 func (l *leases) Release(_ context.Context, leases ...vedette.Lease) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,11 +17,15 @@ var (
 	_ vedette.Keeper = (*Store)(nil)
 )
 
-// A Store is a Writer, a Reader and a Keeper, and has a registry of monitors, a Leaser, positions
-// and dead letters. It is safe for concurrent use.
+// A Store is a Writer, a Reader and a Keeper, and has registries of monitors and scrapers, a Leaser,
+// positions, dead letters, a queue of jobs with their schedules, a feed and small values. It is safe for concurrent use.
 type Store struct {
-	monitors monitors
-	leases   leases
+	monitors *registry[vedette.MonitorID, vedette.Monitor]
+	scrapers *registry[vedette.ScraperID, vedette.Scraper]
+	leases   *leases
+	queue    *queue
+	feed     *feed
+	kv       *kv
 
 	mu        sync.Mutex
 	series    map[vedette.MonitorID]*series
@@ -37,12 +41,14 @@ type Store struct {
 
 // New returns an empty Store.
 func New() *Store {
+	leases := &leases{held: map[string]vedette.Lease{}}
 	return &Store{
-		monitors: monitors{
-			rows:    map[vedette.MonitorID]row{},
-			changed: make(chan struct{}),
-		},
-		leases:    leases{held: map[string]vedette.Lease{}},
+		monitors:  newMonitors(),
+		scrapers:  newScrapers(),
+		leases:    leases,
+		queue:     newQueue(leases),
+		feed:      newFeed(),
+		kv:        newKV(),
 		series:    map[vedette.MonitorID]*series{},
 		statuses:  map[vedette.MonitorID]vedette.Status{},
 		incidents: map[vedette.ID]vedette.Incident{},
@@ -54,10 +60,31 @@ func New() *Store {
 }
 
 // Monitors returns the registry of monitors.
-func (s *Store) Monitors() vedette.Monitors { return &s.monitors }
+func (s *Store) Monitors() vedette.Monitors { return s.monitors }
 
 // Leases returns the leases.
-func (s *Store) Leases() vedette.Leaser { return &s.leases }
+func (s *Store) Leases() vedette.Leaser { return s.leases }
+
+// Scrapers returns the registry of scrapers.
+func (s *Store) Scrapers() vedette.Scrapers { return s.scrapers }
+
+// Jobs returns the jobs.
+func (s *Store) Jobs() vedette.Jobs { return s.queue }
+
+// Queue returns what workers ask of the jobs.
+func (s *Store) Queue() vedette.Queue { return s.queue }
+
+// Queues returns what stops queues and lets them go on.
+func (s *Store) Queues() vedette.Queues { return s.queue }
+
+// Schedules returns the cursors of schedules.
+func (s *Store) Schedules() vedette.Schedules { return schedules{s.queue} }
+
+// Feed returns the feed.
+func (s *Store) Feed() vedette.Feed { return s.feed }
+
+// KV returns the small values.
+func (s *Store) KV() vedette.KV { return s.kv }
 
 // Shards returns the shard count of this store, which is the first one that was wanted.
 func (s *Store) Shards(_ context.Context, want int) (int, error) {

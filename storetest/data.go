@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -68,7 +67,7 @@ func monitor(id vedette.MonitorID) vedette.Monitor {
 	}
 }
 
-func monitorID(i int) vedette.MonitorID { return vedette.MonitorID(fmt.Sprintf("shop/%05d", i)) }
+func monitorID(i int) vedette.MonitorID { return numbered[vedette.MonitorID](i) }
 
 func write(t testing.TB, w vedette.Writer, b vedette.Batch) {
 	t.Helper()
