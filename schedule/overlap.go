@@ -86,7 +86,7 @@ func (t *turn) keyed(j vedette.Job) vedette.Job {
 	case vedette.Skip:
 		j.Unique = key
 	case vedette.BufferOne:
-		j.UniqueWaiting = key
+		j.UniqueWaiting = "next/" + string(t.plan.scraper.ID)
 	}
 	if queued(t.overlap) {
 		j.LimitKey, j.Limit = key, 1
