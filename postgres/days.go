@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -122,7 +121,7 @@ func addDay(ctx context.Context, c *pgx.Conn, at time.Time) (err error) {
 	switch {
 	case i < 0:
 	case have[i].pending:
-		return errors.New("the day is being dropped")
+		return refusal{"out_of_range: the day is being dropped"} // which lasts as long as somebody reads it
 	case have[i].attached:
 		return script(ctx, c, "commit")
 	default:

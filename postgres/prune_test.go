@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -90,6 +91,10 @@ func TestPruneLeavesADayThatIsRead(t *testing.T) {
 	if !slices.Contains(dayNames(t, c), "results_20260301") {
 		t.Fatal("the day that is read is gone")
 	}
+	// Until its reader is done, which may take hours, the day takes nothing more.
+	if err := s.Write(t.Context(), found(looks("a", noon.Add(time.Hour), 5, time.Second)...)); !errors.Is(err, vedette.ErrRefused) {
+		t.Errorf("results of a day that is being dropped: %v, want ErrRefused", err)
+	}
 	if err := script(t.Context(), reader, "commit"); err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +156,12 @@ func TestSlotsAreMarkedAnewWhenSomebodyMayHaveReadThem(t *testing.T) {
 	}
 	if got := m.dirtied(results, behind); !slices.Equal(got, []slot{want}) {
 		t.Errorf("dirtied %v behind the hour, want the slot", got)
+	}
+	for i := range 2 * maxMarked {
+		m.keep([]slot{{monitorID(i), want.hour}})
+	}
+	if len(m.hours) > maxMarked {
+		t.Errorf("%d slots are remembered, want at most %d", len(m.hours), maxMarked)
 	}
 	later := looks("b", noon.Add(3*time.Hour), 1, 1)
 	if got := m.dirtied(append(results, &later[0]), inside); len(got) != 2 {

@@ -64,6 +64,10 @@ const (
 		where hour < to_timestamp($1::bigint * 3600) order by hour, monitor_id limit $2`
 )
 
+// maxMarked bounds how many monitors have their marks remembered, since whoever sends results can name
+// any number of them. To forget one costs a mark.
+const maxMarked = 1 << 18
+
 // marked remembers the newest slot of each monitor that this process has marked. It is safe for
 // concurrent use.
 type marked struct {
@@ -116,7 +120,7 @@ func (m *marked) dirtied(results []*vedette.Result, now time.Time) (dirty []slot
 func (m *marked) keep(slots []slot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.hours == nil {
+	if m.hours == nil || len(m.hours)+len(slots) > maxMarked {
 		m.hours = map[vedette.MonitorID]int64{}
 	}
 	for _, one := range slots {
