@@ -6,7 +6,7 @@
 // same with what comes out of a broker, exactly once.
 //
 // Read on in this order: ledger.go and draft.go (one transaction), define.go (of what), stream.go
-// and gather.go (from a broker), lead.go, sweep.go, keep.go and relay.go (what one of many does).
+// and load.go (from a broker), lead.go, sweep.go, keep.go and relay.go (what one of many does).
 package record
 
 import (
