@@ -66,8 +66,11 @@ func (r *Record) chore(what string, every time.Duration, wanted func() bool, do 
 				continue
 			}
 			err := do(ctx)
-			if err != nil && !failed && ctx.Err() == nil {
+			switch {
+			case err != nil && !failed && ctx.Err() == nil:
 				r.cfg.Log.Warn("chore not done, trying again", "chore", what, "err", err)
+			case err == nil && failed:
+				r.cfg.Log.Info("chore done again", "chore", what)
 			}
 			failed = err != nil
 		}

@@ -110,3 +110,41 @@ func TestTopicFullOfPoisonDoesNotFillTheLog(t *testing.T) {
 		}
 	})
 }
+
+// A frail keeper cannot tell its size while it is down.
+type frail struct {
+	vedette.Keeper
+	down atomic.Bool
+}
+
+func (f *frail) Size(ctx context.Context) (vedette.Size, error) {
+	if f.down.Load() {
+		return vedette.Size{}, errors.New("connection refused")
+	}
+	return f.Keeper.Size(ctx)
+}
+
+func TestChoreSaysThatItFailsAndThatItIsDoneAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		keeper := &frail{Keeper: store}
+		var log bytes.Buffer
+		cfg := config(store)
+		cfg.Keeper, cfg.Sized, cfg.Log = keeper, func(vedette.Size) {}, slog.New(slog.NewTextHandler(&log, nil))
+		r, err := record.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keeper.down.Store(true)
+		stop := begin(t, r)
+		time.Sleep(2 * time.Minute)
+		keeper.down.Store(false)
+		time.Sleep(2 * time.Minute)
+		stop()
+		for _, say := range []string{"chore not done", "chore done again"} {
+			if got := strings.Count(log.String(), say); got != 1 {
+				t.Errorf("%q is said %d times, want once\n%s", say, got, log.String())
+			}
+		}
+	})
+}
