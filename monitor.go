@@ -48,7 +48,7 @@ type Monitor struct {
 	// yet confirm the change.
 	RetryInterval time.Duration `json:"retry_interval"`
 	Confirm       Confirm       `json:"confirm"`
-	// Regions are those that look at it; none means all.
+	// Regions are those that look at it, and whose word counts; none means all.
 	Regions []string `json:"regions,omitempty"`
 	// Quorum is how many regions must agree that the site is down; 0 means one.
 	Quorum int `json:"quorum,omitempty"`

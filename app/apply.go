@@ -67,19 +67,13 @@ func (a *App) apply(ctx context.Context, f *manifest.File) error {
 	}
 	defer func() { _ = a.store.leases.Release(context.WithoutCancel(ctx), held...) }() // it ends by itself
 
-	d, err := a.differ(ctx, f)
+	d, err := a.publish(ctx, f)
+	// A large file may take longer than the lease, and another process come in between.
+	for tries := 1; errors.Is(err, vedette.ErrConflict) && tries < maxPublish; tries++ {
+		d, err = a.publish(ctx, f)
+	}
 	if err != nil {
 		return err
-	}
-	if err := a.store.monitors.Put(ctx, d.put...); err != nil {
-		return fmt.Errorf("put %d monitors: %w", len(d.put), err)
-	}
-	if err := a.store.monitors.Delete(ctx, d.gone...); err != nil {
-		return fmt.Errorf("delete %d monitors: %w", len(d.gone), err)
-	}
-	// Where only lines have moved nothing is disturbed; it comes last, since it is no hurry.
-	if err := a.store.monitors.Put(ctx, d.moved...); err != nil {
-		return fmt.Errorf("put %d monitors that moved: %w", len(d.moved), err)
 	}
 	ids := make([]vedette.MonitorID, len(d.gone))
 	for i, m := range d.gone {
@@ -94,6 +88,28 @@ func (a *App) apply(ctx context.Context, f *manifest.File) error {
 	a.metrics.Define(f.Monitors...)
 	a.cfg.Log.Info("monitors applied", "all", len(f.Monitors), "put", len(d.put), "deleted", len(d.gone), "same", d.same+len(d.moved))
 	return nil
+}
+
+// maxPublish is how often to begin anew when another process has changed what was read.
+const maxPublish = 5
+
+// publish makes the registry hold what the file says, as it is now.
+func (a *App) publish(ctx context.Context, f *manifest.File) (difference, error) {
+	d, err := a.differ(ctx, f)
+	if err != nil {
+		return d, err
+	}
+	if err := a.store.monitors.Put(ctx, d.put...); err != nil {
+		return d, fmt.Errorf("put %d monitors: %w", len(d.put), err)
+	}
+	if err := a.store.monitors.Delete(ctx, d.gone...); err != nil {
+		return d, fmt.Errorf("delete %d monitors: %w", len(d.gone), err)
+	}
+	// Where only lines have moved nothing is disturbed; it comes last, since it is no hurry.
+	if err := a.store.monitors.Put(ctx, d.moved...); err != nil {
+		return d, fmt.Errorf("put %d monitors that moved: %w", len(d.moved), err)
+	}
+	return d, nil
 }
 
 // holdDefinitions takes the lease on definitions. It waits for another process, which may have

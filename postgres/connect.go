@@ -37,6 +37,9 @@ func config(text string, o Options) (*pgxpool.Config, error) {
 	}
 	cc := cfg.ConnConfig
 	cc.ConnectTimeout = cmp.Or(cc.ConnectTimeout, 5*time.Second)
+	// A server that vanished without a word is noticed within half a minute.
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	cc.DialFunc = dialer.DialContext
 	owner := cmp.Or(o.Owner, strconv.Itoa(os.Getpid()))
 	settings := map[string]string{
 		// A process that was stopped in a transaction holds its locks for so long.

@@ -46,7 +46,7 @@ func Silence(m vedette.Monitor, s vedette.Status, now time.Time) []vedette.Resul
 	var ends []vedette.Result
 	for _, v := range s.Votes {
 		quiet := now.Sub(v.Last.StartedAt)
-		if v.Stale || quiet <= Fresh(m) {
+		if v.Stale || !votes(&m, v.Region) || quiet <= Fresh(m) {
 			continue
 		}
 		at := now.Truncate(time.Microsecond)

@@ -38,7 +38,7 @@ func FoldInto(m *vedette.Monitor, s *vedette.Status, r *vedette.Result, inWindow
 	s.Monitor = m.ID
 	r.Maintenance = inWindow
 	i := find(s.Votes, r.Region)
-	if m.Paused || i >= 0 && !newer(r, &s.Votes[i].Last) {
+	if m.Paused || !votes(m, r.Region) || i < 0 && len(s.Votes) == maxVotes || i >= 0 && !newer(r, &s.Votes[i].Last) {
 		r.Seq = 0
 		return nil
 	}
@@ -52,6 +52,15 @@ func FoldInto(m *vedette.Monitor, s *vedette.Status, r *vedette.Result, inWindow
 		s.Since = since(s, &s.Votes[i], before, r)
 	}
 	return incident(m, s, r, parents)
+}
+
+// maxVotes bounds the regions of a monitor that names none: whoever sends results can name any
+// number.
+const maxVotes = 64
+
+// votes reports whether what a region says of a monitor counts.
+func votes(m *vedette.Monitor, region string) bool {
+	return len(m.Regions) == 0 || slices.Contains(m.Regions, region)
 }
 
 func find(votes []vedette.Vote, region string) int {
@@ -125,12 +134,12 @@ func settle(m *vedette.Monitor, s *vedette.Status, r *vedette.Result) {
 
 // decide combines what the fresh votes say: down if at least the quorum of them says so,
 // unknown if fewer than the quorum say anything, else the worst of up and degraded.
-func decide(m *vedette.Monitor, votes []vedette.Vote, at time.Time, say func(*vedette.Vote) vedette.State) vedette.State {
+func decide(m *vedette.Monitor, all []vedette.Vote, at time.Time, say func(*vedette.Vote) vedette.State) vedette.State {
 	quorum := max(m.Quorum, 1)
 	var known, down, degraded int
-	for i := range votes {
-		v := &votes[i]
-		if v.Stale || v.Last.State == vedette.Unknown || at.Sub(v.Last.StartedAt) > fresh(m) {
+	for i := range all {
+		v := &all[i]
+		if !votes(m, v.Region) || v.Stale || v.Last.State == vedette.Unknown || at.Sub(v.Last.StartedAt) > fresh(m) {
 			continue
 		}
 		switch say(v) {
