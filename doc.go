@@ -14,11 +14,17 @@
 // engine's once, when it takes over. A [Keeper] holds history within its bounds: old results
 // become a [Rollup] an hour and a day.
 //
+// On several machines those who look and those who record are apart. Package codec makes a
+// [Message] of a Result, package spool keeps it on disk while others are away, and package kafka
+// is a [Publisher] and a [Source]: each [Session] of it owns some partitions. Package record then
+// moves their [Position] in the transaction that keeps what they carried, so that each
+// message counts once; what can never be taken becomes a [DeadLetter].
+//
 // What people edit is kept in a [Registry]; a configuration file is applied to it, and the
-// engine reads only the registry. Packages memory and sqlite implement the contracts, and
-// package storetest holds the suites that they must pass. Package app opens the parts that a
+// engine reads only the registry. Packages memory, sqlite and postgres implement the contracts,
+// and package storetest holds the suites that they must pass. Package app opens the parts that a
 // file asks for and runs them ([Run]).
 //
 // Read on in this order: verdict (the smallest, and the heart), watch, check, record, sqlite,
-// app.
+// app; then codec, kafka and postgres.
 package vedette
