@@ -109,10 +109,13 @@ func status(t testing.TB, r vedette.Reader, id vedette.MonitorID) vedette.Status
 	return got[0]
 }
 
+// differ says how what was read differs from what is wanted.
+func differ[T any](want, got T) string { return cmp.Diff(want, got, cmpopts.EquateEmpty()) }
+
 // same compares what was read with what was written.
 func same[T any](t testing.TB, what string, got, want T) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	if diff := differ(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

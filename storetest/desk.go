@@ -177,9 +177,9 @@ func (d *desk) cancel(reason string, ids ...vedette.ID) {
 }
 
 // lose lets the time of an owner run out.
-func (d *desk) lose(owner string) {
+func (d *desk) lose(owner string, held ...vedette.Ref) {
 	d.t.Helper()
-	d.beat(owner, 0)
+	d.beat(owner, 0, held...)
 }
 
 // end says that the claim of j ended so.

@@ -26,15 +26,21 @@ func TestQueue(t *testing.T, c Clock, open func(t *testing.T) QueueStore) {
 		TestScrapers(t, func(t *testing.T) vedette.Scrapers { return open(t).Scrapers() })
 	})
 	for name, cases := range map[string]map[string]func(*desk){
-		"Jobs":   jobCases(),
-		"Unique": uniqueCases(),
-		"Claim":  claimCases(),
-		"Wait":   waitCases(),
-		"Finish": finishCases(),
-		"Cancel": cancelCases(),
-		"Beat":   beatCases(),
-		"Rescue": rescueCases(),
-		"Race":   raceCases(),
+		"Jobs":      jobCases(),
+		"Unique":    uniqueCases(),
+		"Claim":     claimCases(),
+		"Wait":      waitCases(),
+		"Finish":    finishCases(),
+		"Cancel":    cancelCases(),
+		"Beat":      beatCases(),
+		"Rescue":    rescueCases(),
+		"Race":      raceCases(),
+		"Limits":    limitCases(),
+		"Schedules": scheduleCases(),
+		"Overlap":   overlapCases(),
+		"Feed":      feedCases(),
+		"KV":        kvCases(),
+		"Model":     modelCases(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			for name, test := range cases {
