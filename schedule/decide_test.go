@@ -216,18 +216,25 @@ func TestKeysLetTheStoreHoldToThePolicy(t *testing.T) {
 	}
 }
 
-// TestLatenessCountsFromWhenARunMayBegin has jitter move runs into the window.
+// TestLatenessCountsFromWhenARunMayBegin has runs that jitter moves into the window, and ends the
+// window to the nanosecond.
 func TestLatenessCountsFromWhenARunMayBegin(t *testing.T) {
-	s := hourly()
-	s.Jitter = time.Hour
-	p := plan(t, s)
-	due := at(day + "10:00:00")
-	last := p.RunAt(due).Add(time.Minute)
-	if f := p.Decide(cursor("10:00:00"), last); len(f.Push) != 1 || f.Now.Dropped != 5 {
-		t.Errorf("a minute late: %+v", f)
-	}
-	if f := p.Decide(cursor("10:00:00"), last.Add(1)); len(f.Push) != 0 || f.Now.Dropped != 6 {
-		t.Errorf("more than a minute late: %+v", f)
+	for _, s := range []vedette.Schedule{
+		{Cron: "0 * * * *", Jitter: time.Hour},
+		{Every: time.Hour, Jitter: time.Hour},
+		{Every: time.Hour},
+		{Calendar: []vedette.Calendar{{Hour: ints(24)}}},
+	} {
+		p := plan(t, s)
+		due := p.Next(at(day + "10:00:00"))
+		was := vedette.Cursor{Scraper: "s", Version: 1, At: due.Add(-2 * time.Hour)}
+		last := p.RunAt(due).Add(time.Minute)
+		if f := p.Decide(was, last); len(f.Push) != 1 || !f.Push[0].FireAt.Equal(due) || f.Now.Dropped != 2 {
+			t.Errorf("%+v, a minute late: %d runs, %d dropped", s, len(f.Push), f.Now.Dropped)
+		}
+		if f := p.Decide(was, last.Add(1)); len(f.Push) != 0 || f.Now.Dropped != 3 {
+			t.Errorf("%+v, more than a minute late: %d runs, %d dropped", s, len(f.Push), f.Now.Dropped)
+		}
 	}
 }
 

@@ -60,6 +60,9 @@ func specs() []spec {
 		{vedette.Schedule{Cron: "* * * * *"}, true, clock(by(1), by(1))},
 		{vedette.Schedule{Cron: "*/20 1,2 * * *"}, true, clock(in(1, 2), by(20))},
 		{vedette.Schedule{Cron: "15 * * * *"}, true, clock(by(1), in(15))},
+		{vedette.Schedule{Cron: "*/30 1 1,25 * *"}, true, func(face time.Time) bool {
+			return in(1, 25)(face.Day()) && clock(in(1), by(30))(face)
+		}},
 		{vedette.Schedule{Cron: "0,30 0-3 * * *"}, false, clock(in(0, 1, 2, 3), in(0, 30))},
 		{vedette.Schedule{Cron: "45 1,2,23 * * *"}, false, clock(in(1, 2, 23), in(45))},
 		{vedette.Schedule{Cron: "5 2 * * SUN"}, false, func(face time.Time) bool {
