@@ -39,9 +39,11 @@ type scan struct {
 	bad bool
 }
 
+// long reads a number. One in more bytes than it takes is bad, for how many of them package avro
+// reads depends on the field.
 func (s *scan) long() int64 {
 	n, size := binary.Varint(s.b)
-	if size <= 0 {
+	if size <= 0 || size > 1 && s.b[size-1] == 0 {
 		s.b, s.bad = nil, true
 		return 0
 	}
