@@ -12,10 +12,10 @@ type JobState string
 
 // The states of jobs. The first four are live; a job of one of the others is history.
 const (
-	JobScheduled JobState = "scheduled" // to run at RunAt
+	JobScheduled JobState = "scheduled" // to run at RunAt, which is to come
 	JobPending   JobState = "pending"   // to run as soon as a worker is free
 	JobStarted   JobState = "started"   // owned by a worker
-	JobRetrying  JobState = "retrying"  // to run again at RunAt, after an attempt that failed
+	JobRetrying  JobState = "retrying"  // to run again at RunAt, which is to come, after an attempt that failed
 	JobSucceeded JobState = "succeeded"
 	JobFailed    JobState = "failed"    // by its own words: it is not to be tried again
 	JobDead      JobState = "dead"      // all attempts failed, or its workers were lost
@@ -37,6 +37,9 @@ const (
 	High   = 1
 	Normal = 2
 )
+
+// CancelGrace is how long a worker may take to end a job that was cancelled.
+const CancelGrace = 10 * time.Second
 
 // DefaultQueue is the queue of a Job that names none.
 const DefaultQueue = "default"
@@ -142,7 +145,7 @@ type Jobs interface {
 	// Unique or UniqueWaiting does not allow. It reports ErrRefused for a job that makes no sense.
 	Push(ctx context.Context, jobs ...Job) (refused []ID, err error)
 	// Cancel ends live jobs: those that nobody runs at once, a started one when its worker has
-	// been told by its Beat and says so, or after a grace of 10 s. Others are left alone.
+	// been told by its Beat and says so, or after CancelGrace. Others are left alone.
 	Cancel(ctx context.Context, reason string, ids ...ID) error
 	// Get returns a job, live or not. It reports ErrNotFound.
 	Get(ctx context.Context, id ID) (Job, error)

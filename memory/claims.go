@@ -9,9 +9,6 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
-// grace is how long a worker may take to end what it was told to end.
-const grace = 10 * time.Second
-
 // An owner is a worker that has beaten. One whose time ran out stays, so that it is not revived.
 type owner struct {
 	ends   time.Time
@@ -107,6 +104,9 @@ func (q *queue) Finish(ctx context.Context, ends ...vedette.End) ([]vedette.Ref,
 		j := q.find(e.Job)
 		switch {
 		case j != nil && j.State == vedette.JobStarted && j.Epoch == e.Epoch:
+			if j.said == nil {
+				j.said = map[int64]vedette.JobState{}
+			}
 			j.said[e.Epoch] = e.State
 			q.end(j, e, now)
 		case j == nil || j.said[e.Epoch] != e.State:
@@ -185,7 +185,7 @@ func (q *queue) Rescue(ctx context.Context, leader vedette.Lease) ([]vedette.Job
 			switch {
 			case !now.Before(o.ends):
 				q.rescue(j, fmt.Sprintf("owner %s was lost", name), now)
-			case j.Cancel != "" && now.Sub(j.cancelAt) >= grace:
+			case j.Cancel != "" && now.Sub(j.cancelAt) >= vedette.CancelGrace:
 				q.rescue(j, "did not end when it was told to", now)
 			default:
 				continue

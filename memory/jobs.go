@@ -74,7 +74,7 @@ func (q *queue) push(jobs []vedette.Job, now time.Time) (refused []vedette.ID) {
 			refused = append(refused, j.ID)
 			continue
 		}
-		q.add(&job{Job: fresh(j, now), said: map[int64]vedette.JobState{}}, now)
+		q.add(&job{Job: fresh(j, now)}, now)
 	}
 	return refused
 }

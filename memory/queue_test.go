@@ -10,3 +10,5 @@ import (
 func TestQueue(t *testing.T) {
 	storetest.TestQueue(t, storetest.Virtual(), func(*testing.T) storetest.QueueStore { return memory.New() })
 }
+
+func BenchmarkQueue(b *testing.B) { storetest.BenchmarkQueue(b, memory.New()) }

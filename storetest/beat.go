@@ -75,8 +75,8 @@ func testBeatUnheard(d *desk) {
 		d.beat("w", time.Hour)
 	}
 	got := d.wantState("then", first.ID, vedette.JobPending)
-	if got.Attempt != 0 || got.Owner != "" {
-		d.t.Errorf("given back: %+v, want no attempt counted and no owner", got)
+	if got.Attempt != 0 || got.Owner != "" || got.Epoch <= j.Epoch {
+		d.t.Errorf("given back: %+v, want no attempt counted, no owner, and an epoch above %d", got, j.Epoch)
 	}
 	heir := d.own("heir")
 	if heir.ID != j.ID || heir.Epoch <= j.Epoch {

@@ -6,9 +6,6 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
-// cancelGrace is how long a worker may take to end what was cancelled.
-const cancelGrace = 10 * time.Second
-
 // cancelCases hold Cancel to its contract.
 func cancelCases() map[string]func(*desk) {
 	return map[string]func(*desk){
@@ -87,12 +84,12 @@ func testCancelGrace(d *desk) {
 	if got := d.rescue(leader); len(got) != 0 {
 		d.t.Errorf("rescued %+v before its grace ended", got)
 	}
-	d.c.wait(cancelGrace / 2)
+	d.c.wait(vedette.CancelGrace / 2)
 	d.beat("w", time.Hour, j.Ref())
 	if got := d.rescue(leader); len(got) != 0 {
 		d.t.Errorf("rescued %+v before its grace ended", got)
 	}
-	d.c.wait(cancelGrace/2 + d.c.s(1))
+	d.c.wait(vedette.CancelGrace/2 + d.c.s(1))
 	wantJobs(d.t, "rescued when the grace has ended", d.rescue(leader), j)
 	got := d.wantState("then", j.ID, vedette.JobCancelled)
 	if got.Epoch <= j.Epoch || got.Cancel != "enough" {

@@ -239,7 +239,7 @@ func losses() map[string]func(*desk, vedette.Job) {
 		"terminated": func(d *desk, j vedette.Job) { d.terminate(j) },
 		"cancelled": func(d *desk, j vedette.Job) {
 			d.cancel("enough", j.ID)
-			d.c.wait(cancelGrace + d.c.s(1))
+			d.c.wait(vedette.CancelGrace + d.c.s(1))
 			d.rescue(d.lead())
 		},
 	}

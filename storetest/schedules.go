@@ -220,7 +220,7 @@ func testCursorLive(d *desk) {
 	running, waiting, past := d.one(of), d.one(of, run(9, d.began.Add(time.Hour))), d.past(of)
 	d.one(func(j *vedette.Job) { j.Scraper = "another" })
 	first := d.own("w")
-	d.finish(vedette.End{Ref: first.Ref(), State: vedette.JobRetrying, Result: "large", Error: "large"})
+	d.finish(vedette.End{Ref: first.Ref(), State: vedette.JobRetrying, RunAt: d.began, Result: "large", Error: "large"})
 	first = d.own("w")
 	due, _ := d.due(5)
 	if len(due) != 2 || due[0].Scraper != "idle" || len(due[0].Live) != 0 || due[1].Scraper != "s" {
