@@ -25,7 +25,7 @@ var mayImport = map[string]string{
 	"verdict":  ". when",
 	"check":    ". rule egress when internal/expand",
 	"watch":    ". verdict when internal/batch internal/due internal/hold internal/pool internal/retry",
-	"schedule": ". when",
+	"schedule": ". when internal/hold internal/retry",
 	"record":   ". verdict sketch when internal/hold internal/retry internal/batch",
 
 	// backends: never each other

@@ -55,7 +55,7 @@ func (p *Plan) Backfill(b Backfill, now time.Time, live ...vedette.Job) (Request
 		b.To = now
 	}
 	at := p.Next(b.From.Add(-1))
-	for n := 0; n < looks && len(t.push) < batch && !at.IsZero() && at.Before(b.To); n++ {
+	for n := 0; n < looks && len(t.push) < runsAtOnce && !at.IsZero() && at.Before(b.To); n++ {
 		if t.allows() {
 			t.add(p.blank(derived(b.ID, p.hash, at), at))
 		}

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// batch is how many runs one decision pushes at most. What is due beyond it stays due.
-	batch = 1000
+	// runsAtOnce is how many runs one decision pushes at most. What is due beyond it stays due.
+	runsAtOnce = 1000
 	// looks is how many due times one decision considers at most.
 	looks = 10_000
 )
@@ -62,7 +62,7 @@ func (p *Plan) fire(f *vedette.Firing, live []vedette.Job, now time.Time) {
 	cut := now.Add(-p.catchUp)
 	at, late := p.leap(f.Was.At, cut.Add(-p.scraper.Schedule.Jitter))
 	t := turn{plan: p, overlap: p.overlap, live: live, now: now}
-	for n := 0; n < looks && len(t.push) < batch && !at.IsZero() && !at.After(now); n++ {
+	for n := 0; n < looks && len(t.push) < runsAtOnce && !at.IsZero() && !at.After(now); n++ {
 		next := p.Next(at)
 		if run := p.runAt(at, next); run.Before(cut) {
 			late++

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -170,6 +171,9 @@ func (c *checker) job() {
 	j := c.scraper.Job
 	if j.Handler == "" {
 		c.wrong("job.handler", "name the handler", "a run needs one")
+	}
+	if j.Params != nil && !json.Valid(j.Params) {
+		c.wrong("job.params", "", "they are no JSON")
 	}
 	c.duration("job.timeout", j.Timeout)
 	c.count("job.max_attempts", j.MaxAttempts)

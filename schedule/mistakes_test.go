@@ -48,6 +48,7 @@ func TestMistakesNameTheKey(t *testing.T) {
 		"schedule.catch_up: 100y is not":               func(s *vedette.Scraper) { s.Schedule.CatchUp = 100 * 365 * 24 * time.Hour },
 		"schedule.catch_up: 1ms is less than 1s":       func(s *vedette.Scraper) { s.Schedule.CatchUp = time.Millisecond },
 		"job.handler: a run needs one":                 func(s *vedette.Scraper) { s.Job.Handler = "" },
+		"job.params: they are no JSON":                 func(s *vedette.Scraper) { s.Job.Params = vedette.Raw("{") },
 		"job.timeout: -1s":                             func(s *vedette.Scraper) { s.Job.Timeout = -time.Second },
 		"job.max_attempts: -1 is negative":             func(s *vedette.Scraper) { s.Job.MaxAttempts = -1 },
 		"job.retry_after: -1s":                         func(s *vedette.Scraper) { s.Job.RetryAfter = -time.Second },
