@@ -123,7 +123,7 @@ func (q *queue) rate(key string) *rate {
 // settle puts l where it belongs by now.
 func (q *queue) settle(l *lane, now time.Time) {
 	own := q.line(l.key.queue)
-	full, at := q.held(l, now)
+	full, at := q.held(l)
 	own.open.drop(l)
 	q.slow.drop(l)
 	switch {
@@ -139,7 +139,7 @@ func (q *queue) settle(l *lane, now time.Time) {
 }
 
 // held says whether the limit of l is reached, and until when its rate is.
-func (q *queue) held(l *lane, now time.Time) (full bool, until time.Time) {
+func (q *queue) held(l *lane) (full bool, until time.Time) {
 	full = l.key.limit > 0 && q.limit(l.key.limitKey).started >= l.key.limit
 	if l.key.every > 0 {
 		until = q.rate(l.key.rateKey).clock.Add(-time.Duration(l.key.burst-1) * l.key.every)

@@ -20,19 +20,19 @@ func beatCases() map[string]func(*desk) {
 
 func testBeatKeeps(d *desk) {
 	d.push(d.job(), d.job())
-	d.beat("w", d.c.s(4))
+	d.beat("w", d.c.s(6))
 	jobs := d.claim("w", 2)
 	leader := d.lead()
 	for range 4 {
 		d.c.wait(d.c.s(2))
-		if orders := d.beat("w", d.c.s(4), jobs[0].Ref(), jobs[1].Ref()); len(orders) != 0 {
+		if orders := d.beat("w", d.c.s(6), jobs[0].Ref(), jobs[1].Ref()); len(orders) != 0 {
 			d.t.Errorf("orders %+v, want none", orders)
 		}
 		if got := d.rescue(leader); len(got) != 0 {
 			d.t.Fatalf("rescued %v of an owner who beats", idsOf(got))
 		}
 	}
-	d.c.wait(d.c.s(5))
+	d.c.wait(d.c.s(7))
 	if got := d.rescue(leader); len(got) != 2 {
 		d.t.Errorf("rescued %d of an owner who beats no more, want both", len(got))
 	}

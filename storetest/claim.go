@@ -124,6 +124,10 @@ func testClaimFields(d *desk) {
 	if again := d.get(got.ID); !again.BeatAt.After(got.BeatAt) {
 		d.t.Errorf("beat at %v after another beat, was %v", again.BeatAt, got.BeatAt)
 	}
+	d.finish(end(got, vedette.JobSucceeded))
+	if again := d.get(got.ID); !again.BeatAt.After(got.BeatAt) {
+		d.t.Errorf("beat at %v when it has ended, was later", again.BeatAt)
+	}
 }
 
 func testClaimLater(d *desk) {
@@ -134,9 +138,9 @@ func testClaimLater(d *desk) {
 }
 
 func testClaimPaused(d *desk) {
-	stopped, other := d.one(), d.one(func(j *vedette.Job) { j.Queue = "other" })
+	d.one()
 	running := d.own("a")
-	stopped = d.one()
+	stopped, other := d.one(), d.one(func(j *vedette.Job) { j.Queue = "other" })
 	if err := d.s.Queues().Pause(d.t.Context(), "q", "unknown"); err != nil {
 		d.t.Fatal(err)
 	}

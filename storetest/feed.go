@@ -159,10 +159,20 @@ func testFeedLast(d *desk) {
 
 func testFeedDrop(d *desk) {
 	d.append(entry("a", 1), entry("b", 2), entry("c", 3))
+	ctx, cancel := context.WithCancel(d.t.Context())
+	followed := make(chan error, 1)
+	go func() {
+		_, err := d.s.Feed().Read(ctx, "a", 1, 10)
+		followed <- err
+	}()
+	d.c.settle()
 	if err := d.s.Feed().Drop(d.t.Context(), "a", "c", "unknown"); err != nil {
 		d.t.Fatal(err)
 	}
-	d.wantEntries("dropped", d.last("a", 10), 1)
+	d.wantEntries("dropped while it was followed", d.last("a", 10), 1)
+	d.wantEntries("dropped", d.last("c", 10), 1)
+	cancel()
+	wantErr(d.t, "Read of a topic that is gone", <-followed, context.Canceled)
 	d.wantEntries("left", d.last("b", 10), 1, entry("b", 2))
 }
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -169,9 +170,9 @@ func testJobPages(d *desk) {
 		"pending of an": {vedette.Job{Owner: "a", State: vedette.JobPending}, func(vedette.Job) bool { return false }},
 	} {
 		var want []vedette.ID
-		for i := len(all) - 1; i >= 0; i-- {
-			if c.want(all[i]) {
-				want = append(want, all[i].ID)
+		for _, j := range slices.Backward(all) {
+			if c.want(j) {
+				want = append(want, j.ID)
 			}
 		}
 		same(d.t, what, d.pages(c.like, 5), want)

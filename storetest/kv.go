@@ -122,7 +122,7 @@ func testKVExpires(d *desk) {
 	old := d.value("p/soon")
 	d.c.wait(d.c.s(3))
 	d.wantNoValue("expired", "p/soon")
-	same(d.t, "listed", d.keys("p/", 10), []string{"p/later", "p/never"})
+	same(d.t, "listed", d.keys("p/"), []string{"p/later", "p/never"})
 	wantErr(d.t, "Put of the version that expired", d.s.KV().Put(d.t.Context(), old), vedette.ErrConflict)
 	if err := d.s.KV().Delete(d.t.Context(), old); err != nil {
 		d.t.Errorf("Delete of what has expired: %v", err)
@@ -133,9 +133,10 @@ func testKVExpires(d *desk) {
 	}
 }
 
-// keys reads all keys with a prefix, n at a time.
-func (d *desk) keys(prefix string, n int) []string {
+// keys reads all keys with a prefix, ten at a time.
+func (d *desk) keys(prefix string) []string {
 	d.t.Helper()
+	const n = 10
 	var all []string
 	for after := ""; ; after = all[len(all)-1] {
 		page, err := d.s.KV().List(d.t.Context(), prefix, after, n)
@@ -159,9 +160,9 @@ func testKVList(d *desk) {
 		want = append(want, fmt.Sprintf("a_b/%02d", i))
 	}
 	d.keep(vedette.Value{Key: "axb/1"}, vedette.Value{Key: "A_b/1"}, vedette.Value{Key: "a_b"}, vedette.Value{Key: "a%"}, vedette.Value{Key: "ä"})
-	same(d.t, "by prefix", d.keys("a_b/", 10), want)
-	same(d.t, "a prefix with a sign of SQL", d.keys("a%", 10), []string{"a%"})
-	same(d.t, "all, by bytes", d.keys("", 10), append(append([]string{"A_b/1", "a%", "a_b"}, want...), "axb/1", "ä"))
+	same(d.t, "by prefix", d.keys("a_b/"), want)
+	same(d.t, "a prefix with a sign of SQL", d.keys("a%"), []string{"a%"})
+	same(d.t, "all, by bytes", d.keys(""), append(append([]string{"A_b/1", "a%", "a_b"}, want...), "axb/1", "ä"))
 	page, err := d.s.KV().List(d.t.Context(), "a_b/", "", 1)
 	if err != nil || len(page) != 1 || string(page[0].Data) != want[0] || page[0].Version < 1 {
 		d.t.Errorf("listed %+v, %v; want the whole value", page, err)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -20,6 +21,7 @@ func limitCases() map[string]func(*desk) {
 		"paces the starts of a key":              testRate,
 		"paces nobody else":                      testRateHeld,
 		"saves up no more than the burst":        testRateBurst,
+		"paces 64 claimers":                      testRateRace,
 		"says what is held":                      testHeldStates,
 	}
 }
@@ -229,6 +231,17 @@ func testRateBurst(d *desk) {
 	d.c.wait(d.c.s(20))
 	push()
 	d.wantStarts("after a long silence", d.starts(4), 0, 0, d.c.s(2), d.c.s(4))
+}
+
+func testRateRace(d *desk) {
+	for range 60 {
+		d.one(rated("k", time.Hour, 5))
+	}
+	var started atomic.Int64
+	d.crowd(64, 2, func(vedette.Job) { started.Add(1) })
+	if got := started.Load(); got != 5 {
+		d.t.Errorf("%d started at once, want the burst of 5", got)
+	}
 }
 
 func testHeldStates(d *desk) {

@@ -48,9 +48,9 @@ func testQueueModel(d *desk) {
 	})
 }
 
-// name returns one of what is named this time.
-func (m *mirror) name(kind string, n int) string {
-	return fmt.Sprintf("%d/%s%d", m.run, kind, rapid.IntRange(0, n-1).Draw(m.rt, kind))
+// name returns one of two names that are this model's.
+func (m *mirror) name(kind string) string {
+	return fmt.Sprintf("%d/%s%d", m.run, kind, rapid.IntRange(0, 1).Draw(m.rt, kind))
 }
 
 // hire adds an owner.
@@ -111,7 +111,7 @@ func (m *mirror) pushSome() {
 func (m *mirror) draw() vedette.Job {
 	rt := m.rt
 	return m.job(func(j *vedette.Job) {
-		j.Queue, j.Priority = m.name("queue", 2), rapid.IntRange(-1, 1).Draw(rt, "priority")
+		j.Queue, j.Priority = m.name("queue"), rapid.IntRange(-1, 1).Draw(rt, "priority")
 		j.MaxAttempts = rapid.IntRange(1, 3).Draw(rt, "attempts")
 		j.RunAt = m.began.Add(-time.Duration(rapid.IntRange(1, 5).Draw(rt, "age")) * time.Hour)
 		if rapid.IntRange(0, 5).Draw(rt, "later") == 0 {
@@ -119,11 +119,11 @@ func (m *mirror) draw() vedette.Job {
 		}
 		switch rapid.IntRange(0, 5).Draw(rt, "key") {
 		case 0:
-			j.Unique = m.name("unique", 2)
+			j.Unique = m.name("unique")
 		case 1:
-			j.UniqueWaiting = m.name("unique", 2)
+			j.UniqueWaiting = m.name("unique")
 		case 2, 3:
-			j.LimitKey, j.Limit = m.name("limit", 2), rapid.IntRange(0, 2).Draw(rt, "limit")
+			j.LimitKey, j.Limit = m.name("limit"), rapid.IntRange(0, 2).Draw(rt, "limit")
 		}
 	})
 }
@@ -171,7 +171,7 @@ func (m *mirror) first(queues []string) *vedette.Job {
 
 func (m *mirror) claimSome() {
 	owner := rapid.SampledFrom(m.owners).Draw(m.rt, "owner")
-	queues := []string{m.name("queue", 2), m.name("queue", 2)}
+	queues := []string{m.name("queue"), m.name("queue")}
 	n := rapid.IntRange(1, 4).Draw(m.rt, "n")
 	var want []*vedette.Job
 	for len(want) < n {
@@ -327,7 +327,7 @@ func (m *mirror) loseOne() {
 }
 
 func (m *mirror) pauseOne() {
-	queue, change := m.name("queue", 2), m.s.Queues().Pause
+	queue, change := m.name("queue"), m.s.Queues().Pause
 	if m.paused[queue] {
 		change = m.s.Queues().Resume
 	}

@@ -62,7 +62,7 @@ func testOverlapSkip(d *desk) {
 	d.finish(vedette.End{Ref: j.Ref(), State: vedette.JobRetrying, RunAt: d.now().Add(d.c.s(2))})
 	s.wantGone("a run while the first is to be retried", s.next(unique("s"), vedette.Firing{}))
 	d.c.wait(d.c.s(3))
-	j = d.own("w")
+	d.own("w")
 	d.lose("w")
 	d.rescue(d.lead())
 	s.wantGone("a run while the first is rescued", s.next(unique("s"), vedette.Firing{}))

@@ -108,6 +108,10 @@ func testRescueFenced(d *desk) {
 func (d *desk) deposed() map[string]vedette.Lease {
 	d.t.Helper()
 	l := d.s.Leases()
+	older := d.lead()
+	if err := l.Release(d.t.Context(), older); err != nil {
+		d.t.Fatal(err)
+	}
 	over := acquire(d.t, l, "paused", d.c.s(1), "leader")[0]
 	d.c.wait(d.c.s(2))
 	stolen := acquire(d.t, l, "successor", time.Hour, "leader")[0]
@@ -120,6 +124,7 @@ func (d *desk) deposed() map[string]vedette.Lease {
 	forged.Owner = "forger"
 	return map[string]vedette.Lease{
 		"a paused first leader":   over,
+		"its own former self":     older,
 		"one that resigned":       resigned,
 		"one that was succeeded":  stolen,
 		"one of another's token":  forged,

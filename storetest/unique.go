@@ -53,8 +53,11 @@ func testUnique(d *desk) {
 func testUniqueRace(d *desk) {
 	for round := range 5 {
 		key := string(numbered[vedette.ScraperID](round))
-		if got := d.raceToPush(func(j *vedette.Job) { j.Unique = key }); got != 1 {
+		if got := d.raceToPush(unique(key)); got != 1 {
 			d.t.Errorf("round %d: %d jobs of a key live, want 1", round, got)
+		}
+		if got := d.raceToPush(func(j *vedette.Job) { j.UniqueWaiting = key }); got != 1 {
+			d.t.Errorf("round %d: %d jobs of a key wait, want 1", round, got)
 		}
 	}
 }

@@ -11,19 +11,22 @@ import (
 // waitCases hold Claim to its waiting: it wakes at once, for whatever makes a job ready.
 func waitCases() map[string]func(*desk) {
 	return map[string]func(*desk){
-		"ends with its context":         testWaitEnds,
-		"wakes for a push":              testWaitPush,
-		"wakes for a job that is due":   testWaitDue,
-		"wakes for one due sooner":      testWaitDueSooner,
-		"wakes for a retry":             testWaitRetry,
-		"wakes for what is given back":  testWaitGivenBack,
-		"wakes for a slot that frees":   testWaitSlot,
-		"wakes for a rate that allows":  testWaitRate,
-		"wakes when a queue goes on":    testWaitResume,
-		"wakes for a rescue":            testWaitRescue,
-		"wakes one for each of 32 jobs": testWaitEach,
-		"passes on what it cannot have": testWaitPassesOn,
-		"ends when its owner is lost":   testWaitLost,
+		"ends with its context":              testWaitEnds,
+		"wakes for a push":                   testWaitPush,
+		"wakes for a job that is due":        testWaitDue,
+		"wakes for one due sooner":           testWaitDueSooner,
+		"wakes for a retry":                  testWaitRetry,
+		"wakes for what is given back":       testWaitGivenBack,
+		"wakes for a slot that frees":        testWaitSlot,
+		"wakes for a rate that allows":       testWaitRate,
+		"wakes when a queue goes on":         testWaitResume,
+		"wakes for a rescue":                 testWaitRescue,
+		"wakes for what nobody heard of":     testWaitUnheard,
+		"wakes for a fire":                   testWaitFire,
+		"wakes for a slot that a fire frees": testWaitTerminate,
+		"wakes one for each of 32 jobs":      testWaitEach,
+		"passes on what it cannot have":      testWaitPassesOn,
+		"ends when its owner is lost":        testWaitLost,
 	}
 }
 
@@ -183,6 +186,38 @@ func testWaitRescue(d *desk) {
 	d.wantWoken("a rescue", w, at, j.ID)
 }
 
+func testWaitUnheard(d *desk) {
+	d.one()
+	j := d.own("a")
+	d.beat("a", time.Hour)
+	w := d.wait("b")
+	at := time.Now()
+	for range 2 {
+		d.beat("a", time.Hour)
+	}
+	d.wantWoken("a claim whose answer was lost", w, at, j.ID)
+}
+
+func testWaitFire(d *desk) {
+	leader, w := d.lead(), d.wait("a")
+	j := d.job()
+	f := cursorAt("s", d.began)
+	f.Push = []vedette.Job{j}
+	at := time.Now()
+	d.fire(leader, f)
+	d.wantWoken("a fire", w, at, j.ID)
+}
+
+func testWaitTerminate(d *desk) {
+	d.one(limited("k", 1))
+	held := d.one(limited("k", 1))
+	j := d.own("a")
+	w := d.wait("b")
+	at := time.Now()
+	d.terminate(j)
+	d.wantWoken("a slot that a fire frees", w, at, held.ID)
+}
+
 // testWaitEach pushes one job after another to many who wait: none may sleep on while there
 // is work.
 func testWaitEach(d *desk) {
@@ -228,7 +263,7 @@ func testWaitPassesOn(d *desk) {
 	d.c.settle()
 	w := d.wait("c")
 	cancel()
-	<-gone
+	wantErr(d.t, "the one that gave up", <-gone, context.Canceled)
 	at := time.Now()
 	j := d.one()
 	d.wantWoken("the one that still waits", w, at, j.ID)
