@@ -134,7 +134,7 @@ func TestDayOfClockChangesLosesAndDoublesNothing(t *testing.T) {
 
 // pause is mostly short.
 func pause(r *rand.Rand) time.Duration {
-	d := time.Minute
+	d := 2 * time.Minute
 	switch r.IntN(20) {
 	case 0:
 		d = 5 * time.Hour

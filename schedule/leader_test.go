@@ -108,6 +108,64 @@ func TestLeaderFiresEachDueTimeOnTime(t *testing.T) {
 	})
 }
 
+// slow is a store that takes its time to answer.
+type slow struct{ vedette.Schedules }
+
+func (s slow) Due(ctx context.Context, n int) ([]vedette.Cursor, time.Time, error) {
+	time.Sleep(3 * time.Millisecond)
+	return s.Schedules.Due(ctx, n)
+}
+
+func TestSlowAnswersDoNotAddUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		put(t, store, fresh("s", vedette.Schedule{Every: time.Second}))
+		lead(t, store, "a", func(c *schedule.Config) { c.Schedules = slow{c.Schedules} })
+		time.Sleep(time.Minute + time.Second/2)
+		jobs, _ := store.Jobs().List(t.Context(), vedette.Job{}, vedette.ID{}, 100)
+		if late := jobs[0].CreatedAt.Sub(jobs[0].FireAt); len(jobs) < 60 || late > 20*time.Millisecond {
+			t.Errorf("%d runs, the last %v late", len(jobs), late)
+		}
+	})
+}
+
+// sized notes the largest transaction.
+type sized struct {
+	vedette.Schedules
+	firings, runs *int
+}
+
+func (s sized) Fire(ctx context.Context, leader vedette.Lease, all ...vedette.Firing) error {
+	n := 0
+	for _, f := range all {
+		n += len(f.Push)
+	}
+	*s.firings, *s.runs = max(*s.firings, len(all)), max(*s.runs, n)
+	return s.Schedules.Fire(ctx, leader, all...)
+}
+
+func TestManyAtOnceShareTransactions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		all := make([]vedette.Scraper, 1700)
+		for i := range all {
+			all[i] = fresh(fmt.Sprint("s", i), hourly())
+		}
+		put(t, store, all...)
+		firings, runs := 0, 0
+		_, stop := lead(t, store, "a", func(c *schedule.Config) { c.Schedules = sized{c.Schedules, &firings, &runs} })
+		time.Sleep(time.Hour + time.Second)
+		stop()
+		jobs, _ := store.Jobs().List(t.Context(), vedette.Job{}, vedette.ID{}, 10_000)
+		if len(jobs) != len(all) || firings != 500 || runs != 500 {
+			t.Fatalf("%d runs, by up to %d and %d at once, want %d by up to 500", len(jobs), firings, runs, len(all))
+		}
+		if late := jobs[0].CreatedAt.Sub(jobs[0].FireAt); late > 50*time.Millisecond {
+			t.Errorf("the last is made %v late", late)
+		}
+	})
+}
+
 // TestLeadersFollowEachOther has one lead after the other: some resign, and some lose touch with
 // the leases and go on, in vain.
 func TestLeadersFollowEachOther(t *testing.T) {

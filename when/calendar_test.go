@@ -199,8 +199,8 @@ func pick(t *rapid.T, name string, lo, hi int) []int {
 func holds(patterns []when.Pattern, face time.Time) bool {
 	in := false
 	for _, p := range patterns {
-		any := func(list []int, v int) bool { return len(list) == 0 || slices.Contains(list, v) }
-		if any(p.Day, face.Day()) && any(p.Weekday, int(face.Weekday())) &&
+		listed := func(list []int, v int) bool { return len(list) == 0 || slices.Contains(list, v) }
+		if listed(p.Day, face.Day()) && listed(p.Weekday, int(face.Weekday())) &&
 			slices.Contains(append(zeroed(p.Hour), p.Hour...), face.Hour()) &&
 			slices.Contains(append(zeroed(p.Minute), p.Minute...), face.Minute()) {
 			if p.Except {
