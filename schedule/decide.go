@@ -91,8 +91,8 @@ func (p *Plan) leap(at, before time.Time) (time.Time, int64) {
 	if p.every == 0 || at.IsZero() || gap <= 0 {
 		return at, 0
 	}
-	n := (gap-1)/p.every + 1
-	return p.Next(at.Add(n*p.every - 1)), int64(n)
+	n := int64((gap-1)/p.every) + 1
+	return p.Next(at.Add(time.Duration(n)*p.every - 1)), n
 }
 
 // run returns the run that the schedule fires for a due time, without the keys of its policy.
