@@ -68,6 +68,10 @@ func Roles() []string { return []string{"watch", "record", "api"} }
 // ErrRole reports a role that does not exist, or one that cannot do without another.
 var ErrRole = errors.New("role")
 
+// ErrRegion reports a region that is not one of the file's, or a process that looks and has none
+// of them.
+var ErrRegion = errors.New("region")
+
 // An App is a running system, or one about to run. Make it with [New].
 type App struct {
 	cfg     Config
@@ -116,7 +120,7 @@ func New(cfg Config) (*App, error) {
 		a.cfg.Store, a.cfg.Region = cmp.Or(cfg.Store, f.Store), cmp.Or(cfg.Region, f.Region)
 	}
 	a.cfg.Store = cmp.Or(a.cfg.Store, "memory:")
-	if err := a.checkRoles(); err != nil {
+	if err := errors.Join(a.checkRoles(), a.checkRegion()); err != nil {
 		return nil, err
 	}
 	a.metrics = metrics.New(a.metricsConfig())
@@ -141,6 +145,18 @@ func (a *App) checkRoles() error {
 	through := a.file.Load() != nil && a.file.Load().Results != ""
 	if a.has("watch") && !a.has("record") && !through && !isShared(a.cfg.Store) {
 		return fmt.Errorf("%w watch without record: results go straight into the store, which one process owns, so one process does both (machines share store: postgres://…)", ErrRole)
+	}
+	return nil
+}
+
+// checkRegion wants those that look to say where they are, if that matters.
+func (a *App) checkRegion() error {
+	f := a.file.Load()
+	if f == nil || a.cfg.Region == "" && !a.has("watch") {
+		return nil
+	}
+	if err := f.CheckRegion(a.cfg.Region); err != nil {
+		return fmt.Errorf("%w: %w", ErrRegion, err)
 	}
 	return nil
 }

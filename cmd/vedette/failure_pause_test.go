@@ -129,15 +129,19 @@ func TestStopWaitsForLooksInFlight(t *testing.T) {
 	}
 }
 
-// A second signal stops at once, and harms nothing.
+// A second signal stops at once, and harms nothing. One that comes with the first is its echo.
 func TestSecondSignalStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	db := database(t)
 	v := harm(t, file(t, many(50, slow(t, time.Hour).url, db, "interval: 1s, timeout: 30s")), db, "")
 	v.eventually(t, 20*time.Second, "looks in flight", func() bool { return v.metrics(t)["vedette_checks_in_flight"] >= 40 })
 	v.signal(t, syscall.SIGTERM)
+	v.signal(t, syscall.SIGINT)
 	v.eventually(t, 5*time.Second, "the stop to begin", func() bool { return v.log.count("msg=stopping") == 1 })
 	pass(500 * time.Millisecond)
+	if v.log.count("stopped at once") != 0 {
+		t.Error("the echo of a signal was taken for a second one")
+	}
 	began := time.Now()
 	v.signal(t, syscall.SIGTERM)
 	if code := v.exit(t, 5*time.Second); code != exitFailed {

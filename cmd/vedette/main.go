@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(s.err, "vedette: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
 		return exitUsage
-	case errors.Is(err, app.ErrRole):
+	case errors.Is(err, app.ErrRole), errors.Is(err, app.ErrRegion):
 		fmt.Fprintf(s.err, "vedette: %v\n", err)
 		return exitUsage
 	}

@@ -12,17 +12,6 @@ import (
 // looks reports whether the process is one that looks.
 func (f upFlags) looks() bool { return len(f.roles) == 0 || slices.Contains(f.roles, "watch") }
 
-// checkRegion wants those that look to say where they are if that matters.
-func (f upFlags) checkRegion(file *manifest.File) error {
-	if !f.looks() && f.region == "" {
-		return nil
-	}
-	if err := file.CheckRegion(cmp.Or(f.region, file.Region)); err != nil {
-		return usagef("--region: %w", err)
-	}
-	return nil
-}
-
 // who says which part of the work is this process's, or nothing if all of it is.
 func (f upFlags) who(file *manifest.File) string {
 	var parts []string

@@ -13,9 +13,9 @@ func TestRegionOfAProcess(t *testing.T) {
 	listed := file(t, "store: memory\nregion: eu\nregions: [eu, us]\nmonitors: []\n")
 	open := file(t, "store: memory\nregions: [eu, us]\nmonitors: []\n")
 	for _, c := range []struct{ args, want string }{
-		{"up -c " + listed + " --region uss", "--region: uss is not one of the regions: did you mean us?"},
-		{"up -c " + open, "--region: the regions are eu, us: which one is this?"},
-		{"up -c " + open + " --role record --region ue", "--region: ue is not one of the regions: did you mean eu?"},
+		{"up -c " + listed + " --region uss", "region: uss is not one of the regions: did you mean us?"},
+		{"up -c " + open, "region: the regions are eu, us: which one is this?"},
+		{"up -c " + open + " --role record --region ue", "region: ue is not one of the regions: did you mean eu?"},
 		{"up --region a/b http://127.0.0.1:1/", `"a/b" is no name of a region`},
 	} {
 		if got := vedetteCmd(t, strings.Fields(c.args)...); got.code != exitUsage || !strings.Contains(got.err, c.want) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -105,9 +105,6 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.checkRegion(a.File()); err != nil {
-		return errors.Join(err, a.Close())
-	}
 	a.Listen(address(f.listen, a.File()))
 	if f.output == "jsonl" {
 		a.OnKept(printer(s.out, a))
@@ -154,15 +151,19 @@ func printer(w io.Writer, a *app.App) func([]vedette.Result) {
 	}
 }
 
+// again is how soon a second signal is not the echo of the first: some send one to the process and
+// to its group.
+const again = 300 * time.Millisecond
+
 // obey does what signals say, until ctx ends.
 func obey(ctx context.Context, stop func(), signals <-chan os.Signal, a *app.App, log *slog.Logger) {
-	stopping := false
+	var stopping time.Time
 	for {
 		var s os.Signal
 		select {
 		case s = <-signals:
 		case <-ctx.Done():
-			if !stopping {
+			if stopping.IsZero() {
 				return
 			}
 			s = <-signals
@@ -170,11 +171,12 @@ func obey(ctx context.Context, stop func(), signals <-chan os.Signal, a *app.App
 		switch {
 		case s == syscall.SIGHUP:
 			_ = a.Reload(ctx) // said in the log
-		case stopping:
+		case !stopping.IsZero() && time.Since(stopping) < again:
+		case !stopping.IsZero():
 			log.Error("stopped at once by a second signal")
 			os.Exit(exitFailed)
 		default:
-			stopping = true
+			stopping = time.Now()
 			log.Info("stopping", "signal", s.String())
 			stop()
 		}
