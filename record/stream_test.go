@@ -318,11 +318,11 @@ func TestPausedRecorderIsFenced(t *testing.T) {
 		close(paused.until)
 		time.Sleep(5 * time.Second)
 		p.check(t)
+		stopOld()
+		stopNew()
 		if m.fenced == 0 {
 			t.Error("the paused recorder was not fenced")
 		}
-		stopOld()
-		stopNew()
 	})
 }
 
@@ -363,6 +363,7 @@ func TestPoisonBecomesOneDeadLetterEach(t *testing.T) {
 			}
 		}
 		p.check(t)
+		stop()
 		slices.Sort(m.dead)
 		if got := strings.Join(m.dead, " "); got != "out_of_range out_of_range refused undecodable" {
 			t.Errorf("dead letters: %s", got)
@@ -377,7 +378,6 @@ func TestPoisonBecomesOneDeadLetterEach(t *testing.T) {
 		if sent != 4 {
 			t.Errorf("%d dead letters were sent on, want 4", sent)
 		}
-		stop()
 	})
 }
 
@@ -408,10 +408,10 @@ func TestLostMessagesAreSaid(t *testing.T) {
 			letters[0].Position.From != before || letters[0].Position.Next != before+gone {
 			t.Errorf("letters: %+v, %v; want one of [%d, %d)", letters, err, before, before+gone)
 		}
+		stop()
 		if m.lost != gone {
 			t.Errorf("%d messages were counted as lost, want %d", m.lost, gone)
 		}
-		stop()
 	})
 }
 
