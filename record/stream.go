@@ -153,6 +153,9 @@ func (l *lane) session(ctx context.Context, works func()) (err error) {
 	if err := l.ledger.defs.load(ctx); err != nil {
 		return err
 	}
+	if err := l.reach(ctx); err != nil {
+		return err
+	}
 	s, err := l.Source.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("open session: %w", err)
@@ -182,6 +185,20 @@ func (l *lane) session(ctx context.Context, works func()) (err error) {
 			return nil
 		}
 	}
+}
+
+// reachIn is how long the store may take to answer before partitions are taken.
+const reachIn = 5 * time.Second
+
+// reach asks the store for anything at all: who cannot reach it must not take partitions from those
+// who can.
+func (l *lane) reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reachIn)
+	defer cancel()
+	if _, err := l.ledger.record.cfg.Reader.Latest(ctx, "nothing"); err != nil {
+		return fmt.Errorf("reach the store: %w", err)
+	}
+	return nil
 }
 
 // gather receives a batch.
