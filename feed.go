@@ -18,7 +18,7 @@ type Feed interface {
 	Read(ctx context.Context, topic string, after int64, n int) ([]Entry, error)
 	// Last returns the last n entries of a topic, in their order, without waiting.
 	Last(ctx context.Context, topic string, n int) ([]Entry, error)
-	// Drop removes topics.
+	// Drop removes topics. One that is appended to later begins anew.
 	Drop(ctx context.Context, topics ...string) error
 }
 

@@ -26,14 +26,16 @@ var mayImport = map[string]string{
 	"check":    ". rule egress when internal/expand",
 	"watch":    ". verdict when internal/batch internal/due internal/hold internal/pool internal/retry",
 	"schedule": ". when internal/hold internal/retry",
+	"worker":   ". internal/batch internal/pool internal/retry", "scrape": ".",
 	"record":   ". verdict sketch when internal/hold internal/retry internal/batch",
 
 	// backends: never each other
 	"memory": ".", "sqlite": ". internal/pack", "postgres": ". internal/pack internal/retry",
+	"redis": ". internal/pack internal/retry",
 	"kafka": ". internal/retry", "codec": ".", "spool": ". internal/retry",
 
 	// edges
-	"metrics": ".", "manifest": ". check rule when internal/expand", "demo": ". when",
+	"metrics": ".", "manifest": ". check rule schedule scrape when internal/expand", "demo": ". when",
 
 	"app": "*", "cmd/vedette": "*", "storetest": ".", "postgres/pgtest": ".",
 }
@@ -95,6 +97,7 @@ func checkImports(t *testing.T, path string) {
 var drivers = map[string]string{
 	"modernc.org/sqlite":                  "sqlite",
 	"github.com/jackc/pgx":                "postgres",
+	"github.com/redis/go-redis":           "redis",
 	"github.com/twmb/franz-go":            "kafka",
 	"github.com/twmb/avro":                "codec",
 	"github.com/prometheus/client_golang": "metrics",

@@ -44,7 +44,7 @@ const CancelGrace = 10 * time.Second
 // DefaultQueue is the queue of a Job that names none.
 const DefaultQueue = "default"
 
-// A Job is one durable run. What stands in its first part is said by whoever pushes it and never
+// A Job is one durable run. Its times are kept to the microsecond. What stands in its first part is said by whoever pushes it and never
 // changes; the store decides by it, atomically, whether the job may be and when it may run.
 type Job struct {
 	ID      ID        `json:"id"`
@@ -122,6 +122,12 @@ func (j Job) Err() error {
 // Ref returns what names the present claim of j.
 func (j Job) Ref() Ref { return Ref{j.ID, j.Epoch} }
 
+// LogTopic is the topic of a [Feed] that holds what a job logs.
+func LogTopic(id ID) string { return "job/" + id.String() }
+
+// ItemsTopic is the topic of a [Feed] that holds what a job found.
+func ItemsTopic(id ID) string { return LogTopic(id) + "/items" }
+
 // An Attempt is one try to do a Job.
 type Attempt struct {
 	Epoch      int64     `json:"epoch"`
@@ -176,11 +182,11 @@ type Queue interface {
 	// back. It reports ErrLeaseLost for an owner whose time ran out: it must stop, and come
 	// again under another name.
 	Beat(ctx context.Context, owner string, ttl time.Duration, held ...Ref) ([]Order, error)
-	// Claim takes up to n jobs of these queues for owner, who must have Beat: the first in the order of
-	// priority, RunAt and ID over all of them. It waits until there is one, and returns ctx's
-	// error if ctx ends before. Of a paused queue it takes none. It reports ErrLeaseLost for an
-	// owner who does not live.
-	Claim(ctx context.Context, owner string, n int, queues ...string) ([]Job, error)
+	// Claim takes up to n jobs for owner, who must have Beat: of the first queue wanted as many
+	// as it wants, then of the second, and of each the first in the order of priority, RunAt and
+	// ID. It waits until there is one, and returns ctx's error if ctx ends before. Of a paused
+	// queue it takes none. It reports ErrLeaseLost for an owner who does not live.
+	Claim(ctx context.Context, owner string, n int, from ...Want) ([]Job, error)
 	// Finish says how claims ended. Those that are no longer so change nothing and are
 	// returned. Saying the same again is no error. It reports ErrRefused for a State that is not
 	// one of an End, and then none of them counts.
@@ -190,9 +196,15 @@ type Queue interface {
 	// ErrLeaseLost, and does nothing, if leader does not hold its lease.
 	Rescue(ctx context.Context, leader Lease) (rescued []Job, err error)
 	// Retire drops history that ended before, and of each Scraper what its last job's Keep does
-	// not keep, a bounded piece of work a call; it says whether there is more. It reports
-	// ErrLeaseLost as Rescue does.
+	// not keep, with the topics of what it drops, a bounded piece of work a call; it says whether
+	// there is more. It reports ErrLeaseLost as Rescue does.
 	Retire(ctx context.Context, leader Lease, before time.Time) (more bool, err error)
+}
+
+// A Want is what a worker would take of one queue.
+type Want struct {
+	Queue string
+	N     int // at most; 0 is as many as the claim takes
 }
 
 // An Order tells a worker about a claim of its.

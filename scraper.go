@@ -45,7 +45,8 @@ type Schedule struct {
 	Overlap Overlap `json:"overlap,omitempty"`
 	// CatchUp is how late a run may begin that was missed while nobody led; 0 means a minute.
 	CatchUp time.Duration `json:"catch_up,omitempty"`
-	// PauseOnFailure pauses the scraper when a run fails.
+	// PauseOnFailure lets the schedule make no runs while the last one that ended failed, until
+	// one that somebody asked for succeeds or the scraper is changed.
 	PauseOnFailure bool `json:"pause_on_failure,omitempty"`
 }
 
@@ -84,7 +85,8 @@ type Schedules interface {
 	// first, each with the live jobs of its scraper, and when to ask again if there are fewer.
 	Due(ctx context.Context, n int) (due []Cursor, next time.Time, err error)
 	// Fire makes firings happen, each whole or not at all: one whose cursor no longer stands
-	// where it was read is left out. It reports ErrLeaseLost, and does nothing, if leader does
+	// where it was read is left out. Runs that their keys do not allow are added to the Skipped
+	// of the cursor. It reports ErrLeaseLost, and does nothing, if leader does
 	// not hold its lease.
 	Fire(ctx context.Context, leader Lease, f ...Firing) error
 }
@@ -101,7 +103,11 @@ type Cursor struct {
 	// late to catch up.
 	Skipped int64 `json:"skipped"`
 	Dropped int64 `json:"dropped"`
-	Live    []Job `json:"-"` // of Due only: without Params, Result and Error
+	// Since is when the Version was first seen, and Failed the run of it whose failure keeps the
+	// schedule from making more.
+	Since  time.Time `json:"since,omitzero"`
+	Failed ID        `json:"failed,omitzero"`
+	Live   []Job     `json:"-"` // of Due only: without Params, Result and Error
 }
 
 // A Firing moves a cursor and makes what follows.
@@ -133,6 +139,12 @@ func (f HandlerFunc) Run(ctx context.Context, t *Task) (string, error) { return 
 // A Task is a claimed Job with what its Handler works with.
 type Task struct {
 	Job Job
-	Log *slog.Logger // its lines are kept under topic "job/ID"
-	KV  KV           // what the scraper remembers between runs
+	Log *slog.Logger // its lines are kept under [LogTopic]
+	KV  KV           // what the scraper remembers between runs, under [StateKey]
+	// Emit keeps what the run found, JSON each, under [ItemsTopic]. It is safe for concurrent
+	// use, and items are in the order of its calls.
+	Emit func(ctx context.Context, items ...Raw) error
 }
+
+// StateKey is the key of a [KV] under which what a scraper remembers is kept.
+func StateKey(id ScraperID) string { return "scraper/" + string(id) + "/state" }

@@ -122,6 +122,11 @@ func (f *feed) Drop(ctx context.Context, topics ...string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("drop topics: %w", err)
 	}
+	f.drop(topics...)
+	return nil
+}
+
+func (f *feed) drop(topics ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, topic := range topics {
@@ -134,7 +139,6 @@ func (f *feed) Drop(ctx context.Context, topics ...string) error {
 			t.entries = nil
 		}
 	}
-	return nil
 }
 
 func cloneEntries(entries []vedette.Entry) []vedette.Entry {

@@ -175,19 +175,13 @@ func (q *queue) forget(key string) {
 	}
 }
 
-// first returns the job that starts next of these queues, or nil.
-func (q *queue) first(queues []string) *job {
-	var first *job
-	for _, name := range queues {
-		own := q.lines[name]
-		if own == nil || own.paused || own.open.len() == 0 {
-			continue
-		}
-		if j := own.open.top().jobs.top(); first == nil || sooner(j, first) {
-			first = j
-		}
+// first returns the job of a queue that starts next, or nil.
+func (q *queue) first(name string) *job {
+	own := q.lines[name]
+	if own == nil || own.paused || own.open.len() == 0 {
+		return nil
 	}
-	return first
+	return own.open.top().jobs.top()
 }
 
 // unqueue takes j, which is not started, out of where it waits.

@@ -94,6 +94,7 @@ func (q *queue) retire(j *job) {
 	j.retired = true
 	delete(q.past, j.ID)
 	delete(q.fired, fireOf(j.Job))
+	q.feed.drop(vedette.LogTopic(j.ID), vedette.ItemsTopic(j.ID))
 	r := q.runs[j.Scraper]
 	if r == nil {
 		return

@@ -20,6 +20,7 @@ var (
 // so that one lock makes one transaction of what touches both.
 type queue struct {
 	leases *leases
+	feed   *feed // whose topics go with their jobs
 
 	mu      sync.Mutex
 	live    map[vedette.ID]*job
@@ -43,9 +44,10 @@ type queue struct {
 	timer    *time.Timer
 }
 
-func newQueue(l *leases) *queue {
+func newQueue(l *leases, f *feed) *queue {
 	return &queue{
 		leases:  l,
+		feed:    f,
 		live:    map[vedette.ID]*job{},
 		past:    map[vedette.ID]*job{},
 		unique:  map[string]*job{},
@@ -99,21 +101,21 @@ func (q *queue) promote(now time.Time) {
 
 // A claimer waits for jobs.
 type claimer struct {
-	owner  string
-	n      int
-	queues []string
-	done   chan struct{} // closed when it has them, or an error
-	jobs   []vedette.Job
-	err    error
+	owner string
+	n     int
+	from  []vedette.Want
+	done  chan struct{} // closed when it has them, or an error
+	jobs  []vedette.Job
+	err   error
 }
 
 // Claim takes jobs, as [vedette.Queue] says. Whoever waits is handed its jobs by the change that
 // makes them ready, so that no wake-up is lost and the others sleep on.
-func (q *queue) Claim(ctx context.Context, owner string, n int, queues ...string) ([]vedette.Job, error) {
+func (q *queue) Claim(ctx context.Context, owner string, n int, from ...vedette.Want) ([]vedette.Job, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("claim jobs: %w", err)
 	}
-	c := &claimer{owner: owner, n: n, queues: queues, done: make(chan struct{})}
+	c := &claimer{owner: owner, n: n, from: from, done: make(chan struct{})}
 	now := q.lock()
 	q.claimers = append(q.claimers, c)
 	q.unlock(now)
@@ -155,13 +157,19 @@ func (q *queue) claim(c *claimer, now time.Time) ([]vedette.Job, error) {
 		return nil, err
 	}
 	var jobs []vedette.Job
-	for len(jobs) < c.n {
-		j := q.first(c.queues)
-		if j == nil {
-			break
+	for _, w := range c.from {
+		most := c.n
+		if w.N > 0 {
+			most = min(c.n, len(jobs)+w.N)
 		}
-		q.start(j, c.owner, now)
-		jobs = append(jobs, q.show(j))
+		for len(jobs) < most {
+			j := q.first(w.Queue)
+			if j == nil {
+				break
+			}
+			q.start(j, c.owner, now)
+			jobs = append(jobs, q.show(j))
+		}
 	}
 	return jobs, nil
 }

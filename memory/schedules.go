@@ -89,13 +89,16 @@ func (q *queue) fire(f vedette.Firing, now time.Time) {
 	if at.Version != f.Was.Version || !at.At.Equal(stamp(f.Was.At)) {
 		return
 	}
-	next := f.Now
-	next.Scraper, next.At, next.Last, next.Live = f.Scraper, stamp(next.At), stamp(next.Last), nil
-	q.cursors[f.Scraper] = next
-	if next.Version == 0 {
-		delete(q.cursors, f.Scraper)
-	}
 	q.cancel("the next run takes its place", f.Cancel, now)
 	q.terminate(f.Terminate, now)
-	q.push(f.Push, now)
+	refused := q.push(f.Push, now)
+	next := f.Now
+	if next.Version == 0 {
+		delete(q.cursors, f.Scraper)
+		return
+	}
+	next.Scraper, next.Live = f.Scraper, nil
+	next.At, next.Last, next.Since = stamp(next.At), stamp(next.Last), stamp(next.Since)
+	next.Skipped += int64(len(refused))
+	q.cursors[f.Scraper] = next
 }

@@ -41,13 +41,13 @@ type Store struct {
 
 // New returns an empty Store.
 func New() *Store {
-	leases := &leases{held: map[string]vedette.Lease{}}
+	leases, feed := &leases{held: map[string]vedette.Lease{}}, newFeed()
 	return &Store{
 		monitors:  newMonitors(),
 		scrapers:  newScrapers(),
 		leases:    leases,
-		queue:     newQueue(leases),
-		feed:      newFeed(),
+		queue:     newQueue(leases, feed),
+		feed:      feed,
 		kv:        newKV(),
 		series:    map[vedette.MonitorID]*series{},
 		statuses:  map[vedette.MonitorID]vedette.Status{},

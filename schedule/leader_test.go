@@ -310,12 +310,12 @@ func TestLeaderRescuesAndRetires(t *testing.T) {
 		if _, err := store.Jobs().Push(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := q.Claim(t.Context(), "dies", 1, vedette.DefaultQueue); err != nil {
+		if _, err := q.Claim(t.Context(), "dies", 1, vedette.Want{Queue: vedette.DefaultQueue}); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 		defer cancel()
-		got, err := q.Claim(ctx, "lives", 1, vedette.DefaultQueue)
+		got, err := q.Claim(ctx, "lives", 1, vedette.Want{Queue: vedette.DefaultQueue})
 		if err != nil || len(got) != 1 || got[0].Attempt != 2 {
 			t.Fatalf("after its worker was lost: %+v, %v", got, err)
 		}

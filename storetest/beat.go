@@ -110,7 +110,7 @@ func testBeatDead(d *desk) {
 		d.t.Helper()
 		_, err := d.s.Queue().Beat(d.t.Context(), "w", time.Hour, j.Ref())
 		wantErr(d.t, "Beat "+when, err, vedette.ErrLeaseLost)
-		_, err = d.s.Queue().Claim(d.t.Context(), "w", 1, "q")
+		_, err = d.s.Queue().Claim(d.t.Context(), "w", 1, vedette.Want{Queue: "q"})
 		wantErr(d.t, "Claim "+when, err, vedette.ErrLeaseLost)
 	}
 	revive("before the rescue")
@@ -134,6 +134,6 @@ func testBeatTime(d *desk) {
 	if _, err := d.s.Queue().Beat(ended(d.t), "x", time.Hour); err == nil {
 		d.t.Error("Beat in a context that has ended says that it did")
 	}
-	_, err = d.s.Queue().Claim(d.t.Context(), "x", 1, "q")
+	_, err = d.s.Queue().Claim(d.t.Context(), "x", 1, vedette.Want{Queue: "q"})
 	wantErr(d.t, "Claim after it", err, vedette.ErrLeaseLost)
 }

@@ -12,7 +12,8 @@ import (
 func claimCases() map[string]func(*desk) {
 	return map[string]func(*desk){
 		"takes by priority, time and ID":             testClaimByUrgency,
-		"takes the first of all its queues":          testClaimQueues,
+		"takes its queues one after the other":       testClaimQueues,
+		"takes no more of a queue than is wanted":    testClaimWants,
 		"takes what is urgent although it came late": testClaimUrgent,
 		"starves nobody behind what it has passed":   testClaimPassed,
 		"takes what there is":                        testClaimSome,
@@ -52,13 +53,37 @@ func testClaimQueues(d *desk) {
 	old := d.began.Add(-time.Hour)
 	in := func(q string) func(*vedette.Job) { return func(j *vedette.Job) { j.Queue = q } }
 	want := []vedette.Job{
-		d.job(run(0, old), in("b")), d.job(run(0, old), in("a")), d.job(run(0, old), in("b")),
-		d.job(run(1, old.Add(-time.Hour)), in("c")), d.job(run(1, old), in("a")),
+		d.job(run(1, old), in("c")),
+		d.job(run(0, old), in("a")), d.job(run(1, old), in("a")),
+		d.job(run(0, old.Add(-time.Hour)), in("b")), d.job(run(0, old), in("b")),
 	}
 	d.push(d.job(run(-1, old), in("not asked for")), want[4], want[2], want[0], want[3], want[1])
 	d.beat("w", time.Hour)
 	got := append(d.claim("w", 2, "c", "a", "b"), d.claim("w", 10, "a", "b", "c", "a")...)
 	wantJobs(d.t, "claimed", got, want...)
+}
+
+// testClaimWants lets a worker have little room for some queues.
+func testClaimWants(d *desk) {
+	var in [3][]vedette.Job
+	for i, name := range []string{"a", "b", "c"} {
+		for range 4 {
+			in[i] = append(in[i], d.one(func(j *vedette.Job) { j.Queue = name }))
+		}
+	}
+	d.beat("w", time.Hour)
+	claim := func(n int, from ...vedette.Want) []vedette.Job {
+		d.t.Helper()
+		jobs, err := d.s.Queue().Claim(d.t.Context(), "w", n, from...)
+		if err != nil {
+			d.t.Fatalf("Claim: %v", err)
+		}
+		return jobs
+	}
+	got := claim(6, vedette.Want{Queue: "a", N: 1}, vedette.Want{Queue: "b"}, vedette.Want{Queue: "c", N: 9})
+	wantJobs(d.t, "one, all, and what is left", got, in[0][0], in[1][0], in[1][1], in[1][2], in[1][3], in[2][0])
+	got = claim(9, vedette.Want{Queue: "c", N: 2}, vedette.Want{Queue: "b", N: 1}, vedette.Want{Queue: "a", N: 2})
+	wantJobs(d.t, "two, none, and two", got, in[2][1], in[2][2], in[0][1], in[0][2])
 }
 
 func testClaimUrgent(d *desk) {
@@ -158,11 +183,11 @@ func testClaimPaused(d *desk) {
 
 func testClaimStranger(d *desk) {
 	d.one()
-	_, err := d.s.Queue().Claim(d.t.Context(), "stranger", 1, "q")
+	_, err := d.s.Queue().Claim(d.t.Context(), "stranger", 1, vedette.Want{Queue: "q"})
 	wantErr(d.t, "Claim of one that never beat", err, vedette.ErrLeaseLost)
 	d.beat("late", d.c.s(1))
 	d.c.wait(d.c.s(2))
-	_, err = d.s.Queue().Claim(d.t.Context(), "late", 1, "q")
+	_, err = d.s.Queue().Claim(d.t.Context(), "late", 1, vedette.Want{Queue: "q"})
 	wantErr(d.t, "Claim of one whose time ran out", err, vedette.ErrLeaseLost)
 	wantCount(d, "after both", 1)
 }
@@ -170,7 +195,7 @@ func testClaimStranger(d *desk) {
 func testClaimEndedContext(d *desk) {
 	d.one()
 	d.beat("a", time.Hour)
-	_, err := d.s.Queue().Claim(ended(d.t), "a", 1, "q")
+	_, err := d.s.Queue().Claim(ended(d.t), "a", 1, vedette.Want{Queue: "q"})
 	wantErr(d.t, "Claim in a context that has ended", err, context.Canceled)
 	wantCount(d, "after it", 1)
 }

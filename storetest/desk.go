@@ -110,7 +110,7 @@ func (d *desk) claim(owner string, n int, queues ...string) []vedette.Job {
 	}
 	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
 	defer cancel()
-	jobs, err := d.s.Queue().Claim(ctx, owner, n, queues...)
+	jobs, err := d.s.Queue().Claim(ctx, owner, n, wants(queues)...)
 	if err != nil {
 		d.t.Fatalf("Claim: %v", err)
 	}
@@ -118,6 +118,15 @@ func (d *desk) claim(owner string, n int, queues ...string) []vedette.Job {
 		d.t.Fatalf("Claim of %d returned %d jobs", n, len(jobs))
 	}
 	return jobs
+}
+
+// wants asks for as many as there are of each queue.
+func wants(queues []string) []vedette.Want {
+	all := make([]vedette.Want, len(queues))
+	for i, q := range queues {
+		all[i].Queue = q
+	}
+	return all
 }
 
 // own lets owner live and claim one job.
@@ -136,7 +145,7 @@ func (d *desk) wantNone(what string, queues ...string) {
 	d.beat("nobody", time.Hour)
 	ctx, cancel := context.WithTimeout(d.t.Context(), d.c.s(1))
 	defer cancel()
-	jobs, err := d.s.Queue().Claim(ctx, "nobody", 10, queues...)
+	jobs, err := d.s.Queue().Claim(ctx, "nobody", 10, wants(queues)...)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		d.t.Errorf("%s: Claim returned %v, %v; want nothing until the deadline", what, idsOf(jobs), err)
 	}

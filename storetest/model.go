@@ -156,10 +156,10 @@ func (m *mirror) full(j *vedette.Job) bool {
 }
 
 // first returns the job that starts next, or nil.
-func (m *mirror) first(queues []string) *vedette.Job {
+func (m *mirror) first(queue string) *vedette.Job {
 	var first *vedette.Job
 	for _, j := range m.jobs {
-		if j.State != vedette.JobPending || m.paused[j.Queue] || !slices.Contains(queues, j.Queue) || m.full(j) {
+		if j.State != vedette.JobPending || m.paused[j.Queue] || j.Queue != queue || m.full(j) {
 			continue
 		}
 		if first == nil || cmp.Or(cmp.Compare(j.Priority, first.Priority), j.RunAt.Compare(first.RunAt), slices.Compare(j.ID[:], first.ID[:])) < 0 {
@@ -174,14 +174,12 @@ func (m *mirror) claimSome() {
 	queues := []string{m.name("queue"), m.name("queue")}
 	n := rapid.IntRange(1, 4).Draw(m.rt, "n")
 	var want []*vedette.Job
-	for len(want) < n {
-		j := m.first(queues)
-		if j == nil {
-			break
+	for _, queue := range queues {
+		for j := m.first(queue); j != nil && len(want) < n; j = m.first(queue) {
+			j.State, j.Owner = vedette.JobStarted, owner
+			j.Attempt++
+			want = append(want, j)
 		}
-		j.State, j.Owner = vedette.JobStarted, owner
-		j.Attempt++
-		want = append(want, j)
 	}
 	if len(want) == 0 {
 		return // a Claim would wait

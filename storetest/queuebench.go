@@ -25,7 +25,7 @@ func BenchmarkQueue(b *testing.B, s QueueStore) {
 			b.Fatal(err)
 		}
 		for left := batch; left > 0; {
-			claimed, err := s.Queue().Claim(b.Context(), "w", batch, "q")
+			claimed, err := s.Queue().Claim(b.Context(), "w", batch, vedette.Want{Queue: "q"})
 			if err != nil {
 				b.Fatal(err)
 			}

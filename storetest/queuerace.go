@@ -34,7 +34,7 @@ func (d *desk) crowd(n, k int, do func(vedette.Job)) {
 		done.Go(func() {
 			for {
 				short, cancel := context.WithTimeout(ctx, d.c.s(2))
-				jobs, err := d.s.Queue().Claim(short, owner, k, "q")
+				jobs, err := d.s.Queue().Claim(short, owner, k, vedette.Want{Queue: "q"})
 				cancel()
 				if errors.Is(err, context.DeadlineExceeded) {
 					return

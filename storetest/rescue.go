@@ -17,6 +17,7 @@ func rescueCases() map[string]func(*desk) {
 		"retires by time":                        testRetireTime,
 		"retires by count":                       testRetireKeep,
 		"retires in bounded pieces":              testRetireMany,
+		"retires logs and items with their job":  testRetireTopics,
 	}
 }
 
@@ -218,4 +219,26 @@ func testRetireMany(d *desk) {
 	}
 	d.retire(d.now().Add(time.Hour))
 	same(d.t, "what is left", len(d.pages(vedette.Job{}, 1000)), 0)
+}
+
+func testRetireTopics(d *desk) {
+	old := d.past()
+	d.c.wait(d.c.s(1))
+	at := d.now()
+	d.c.wait(d.c.s(1))
+	young := d.past()
+	for _, j := range []vedette.Job{old, young} {
+		d.append(entry(vedette.LogTopic(j.ID), 1), entry(vedette.ItemsTopic(j.ID), 2))
+	}
+	d.append(entry("news", 3))
+	d.retire(at)
+	for topic, want := range map[string]int{
+		vedette.LogTopic(old.ID): 0, vedette.ItemsTopic(old.ID): 0,
+		vedette.LogTopic(young.ID): 1, vedette.ItemsTopic(young.ID): 1, "news": 1,
+	} {
+		page, err := d.s.Feed().Last(d.t.Context(), topic, 9)
+		if err != nil || len(page) != want {
+			d.t.Errorf("Last of %s: %d entries, %v; want %d", topic, len(page), err, want)
+		}
+	}
 }

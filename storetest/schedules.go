@@ -23,6 +23,7 @@ func scheduleCases() map[string]func(*desk) {
 		"says what lives of each that is due":   testCursorLive,
 		"fires once for two leaders":            testFireRace,
 		"refuses runs that make no sense":       testFireRefuses,
+		"counts runs that it may not make":      testFireSkips,
 	}
 }
 
@@ -71,6 +72,7 @@ func moveOn(c vedette.Cursor, by time.Duration, push ...vedette.Job) vedette.Fir
 func testCursor(d *desk) {
 	want := vedette.Cursor{
 		Scraper: "s", Version: 3, At: d.began.Add(time.Hour), Last: d.began.Add(-time.Hour), Skipped: 5, Dropped: 7,
+		Since: d.began.Add(-2 * time.Hour), Failed: vedette.NewID(d.began),
 	}
 	d.fire(d.lead(), vedette.Firing{Scraper: "s", Now: want})
 	same(d.t, "kept", d.cursors()["s"], want)
@@ -299,4 +301,18 @@ func testFireRefuses(d *desk) {
 	err := d.s.Schedules().Fire(d.t.Context(), d.lead(), cursorAt("good", d.began), f)
 	wantErr(d.t, "Fire of a run that makes no sense", err, vedette.ErrRefused)
 	same(d.t, "cursors", d.cursors(), nil)
+}
+
+// testFireSkips lets somebody push a run between the reading of a cursor and its move.
+func testFireSkips(d *desk) {
+	leader := d.lead()
+	d.fire(leader, cursorAt("s", d.began))
+	was := d.cursors()["s"]
+	alone := func(j *vedette.Job) { j.Scraper, j.Unique = "s", "scraper/s" }
+	d.push(d.job(alone))
+	f := moveOn(was, time.Minute, d.job(alone), d.job(alone))
+	f.Now.Skipped = 3
+	d.fire(leader, f)
+	f.Now.Skipped = 5
+	same(d.t, "two runs that were kept out", d.cursors()["s"], f.Now)
 }

@@ -63,7 +63,7 @@ func (d *desk) begin(owner string, queues ...string) *waiter {
 		defer close(w.done)
 		ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
 		defer cancel()
-		w.jobs, w.err = d.s.Queue().Claim(ctx, owner, 1, queues...)
+		w.jobs, w.err = d.s.Queue().Claim(ctx, owner, 1, wants(queues)...)
 		w.at = time.Now()
 	}()
 	return w
@@ -87,7 +87,7 @@ func testWaitEnds(d *desk) {
 	d.beat("a", time.Hour)
 	done := make(chan error, 1)
 	go func() {
-		_, err := d.s.Queue().Claim(ctx, "a", 1, "q")
+		_, err := d.s.Queue().Claim(ctx, "a", 1, vedette.Want{Queue: "q"})
 		done <- err
 	}()
 	d.c.settle()
@@ -257,7 +257,7 @@ func testWaitPassesOn(d *desk) {
 	d.beat("b", time.Hour)
 	gone := make(chan error, 1)
 	go func() {
-		_, err := d.s.Queue().Claim(ctx, "b", 1, "q")
+		_, err := d.s.Queue().Claim(ctx, "b", 1, vedette.Want{Queue: "q"})
 		gone <- err
 	}()
 	d.c.settle()
