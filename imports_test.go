@@ -27,7 +27,7 @@ var mayImport = map[string]string{
 	"watch":    ". verdict when internal/batch internal/due internal/hold internal/pool internal/retry",
 	"schedule": ". when internal/hold internal/retry",
 	"worker":   ". internal/batch internal/pool internal/retry", "scrape": ".",
-	"record":   ". verdict sketch when internal/hold internal/retry internal/batch",
+	"record": ". verdict sketch when internal/hold internal/retry internal/batch",
 
 	// backends: never each other
 	"memory": ".", "sqlite": ". internal/pack", "postgres": ". internal/pack internal/retry",
