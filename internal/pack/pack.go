@@ -1,4 +1,4 @@
-// Package pack makes compact bodies of results and statuses: what a store keeps beside the columns
+// Package pack makes compact bodies of results, statuses and jobs: what a store keeps beside the columns
 // that it searches. What one version of Vedette wrote, all later ones read.
 package pack
 
