@@ -20,16 +20,22 @@ const (
 //
 // A cursor of another Version is reckoned anew from now on, and nothing is fired for what lay
 // before; but a due time that both versions know, and that was not fired yet, is. While the
-// scraper is paused nothing is due, and nothing is counted.
+// scraper is paused nothing is due, and nothing is counted; while the cursor names a run that
+// Failed, the due times of a scraper with PauseOnFailure pass the same way.
 func (p *Plan) Decide(c vedette.Cursor, now time.Time) vedette.Firing {
 	live := c.Live
 	c.Live = nil
 	f := vedette.Firing{Scraper: p.scraper.ID, Was: c, Now: c}
 	f.Now.Scraper, f.Now.Version = p.scraper.ID, p.scraper.Version
+	if c.Version != p.scraper.Version {
+		f.Now.Since, f.Now.Failed = now.Truncate(tick), vedette.ID{}
+	}
 	switch {
 	case p.scraper.Paused:
 		f.Now.At = time.Time{}
 	case c.At.IsZero(), c.Version != p.scraper.Version && !p.due(c.At, now):
+		f.Now.At = p.Next(now)
+	case p.scraper.Schedule.PauseOnFailure && !f.Now.Failed.IsZero():
 		f.Now.At = p.Next(now)
 	default:
 		p.fire(&f, live, now)

@@ -23,12 +23,14 @@ const (
 	pace = 10 * time.Millisecond
 )
 
-// A Config holds what a leader needs. Owner, Leases, Scrapers, Schedules and Queue are required.
+// A Config holds what a leader needs. Owner, Leases, Scrapers, Schedules, Jobs and Queue are
+// required; all but Scrapers are of one store, so that the lease guards what lies beside it.
 type Config struct {
 	Owner     string // a random id, one a process
 	Leases    vedette.Leaser
 	Scrapers  vedette.Scrapers
 	Schedules vedette.Schedules
+	Jobs      vedette.Jobs
 	Queue     vedette.Queue
 
 	TTL     time.Duration // of the lease; 0 means 10s
@@ -50,8 +52,8 @@ var _ vedette.Part = (*Leader)(nil)
 
 // New returns a leader that does not lead yet.
 func New(c Config) (*Leader, error) {
-	if c.Owner == "" || c.Leases == nil || c.Scrapers == nil || c.Schedules == nil || c.Queue == nil {
-		return nil, errors.New("schedule: Config.Owner, Leases, Scrapers, Schedules and Queue are required")
+	if c.Owner == "" || c.Leases == nil || c.Scrapers == nil || c.Schedules == nil || c.Jobs == nil || c.Queue == nil {
+		return nil, errors.New("schedule: Config.Owner, Leases, Scrapers, Schedules, Jobs and Queue are required")
 	}
 	c.Sweep = cmp.Or(c.Sweep, 3*time.Second)
 	c.History = cmp.Or(c.History, 30*when.Day)

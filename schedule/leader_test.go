@@ -19,7 +19,8 @@ import (
 func lead(t *testing.T, store *memory.Store, owner string, edit ...func(*schedule.Config)) (*schedule.Leader, func()) {
 	t.Helper()
 	c := schedule.Config{
-		Owner: owner, Leases: store.Leases(), Scrapers: store.Scrapers(), Schedules: store.Schedules(), Queue: store.Queue(),
+		Owner: owner, Leases: store.Leases(), Scrapers: store.Scrapers(), Schedules: store.Schedules(),
+		Jobs: store.Jobs(), Queue: store.Queue(),
 	}
 	for _, f := range edit {
 		f(&c)

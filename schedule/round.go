@@ -15,6 +15,8 @@ const (
 	// settleEvery is how often all cursors are brought in line with the scrapers, whether a
 	// change was told of or not.
 	settleEvery = time.Minute
+	// newestRuns is among how many runs of a scraper the last that ended is looked for.
+	newestRuns = 50
 )
 
 // round moves what is due once, and returns how long to wait until the next.
@@ -33,6 +35,9 @@ func (t *term) round(ctx context.Context) (time.Duration, error) {
 	now = t.keeper.Now()
 	b := batch{term: t}
 	for _, c := range due {
+		if c.Failed, err = t.failed(ctx, c); err != nil {
+			return 0, err
+		}
 		f := t.decide(c, now)
 		if to := f.Now.At; !to.IsZero() && (next.IsZero() || to.Before(next)) {
 			next = to
@@ -66,6 +71,30 @@ func (t *term) decide(c vedette.Cursor, now time.Time) vedette.Firing {
 		now = c.At
 	}
 	return k.plan.Decide(c, now)
+}
+
+// failed returns the run whose failure keeps the schedule of a scraper from making more: that
+// which ended last of the newest runs since the scraper was changed, if it failed.
+func (t *term) failed(ctx context.Context, c vedette.Cursor) (vedette.ID, error) {
+	k := t.plans[c.Scraper]
+	if k.plan == nil || !k.plan.scraper.Schedule.PauseOnFailure || c.Version != k.version {
+		return vedette.ID{}, nil
+	}
+	newest, err := t.c.Jobs.List(ctx, vedette.Job{Scraper: c.Scraper}, vedette.ID{}, newestRuns)
+	if err != nil {
+		return vedette.ID{}, fmt.Errorf("list runs of %q: %w", c.Scraper, err)
+	}
+	var last vedette.Job
+	for _, j := range newest {
+		ended := !j.State.Live() && j.State != vedette.JobCancelled
+		if ended && !j.CreatedAt.Before(c.Since) && j.FinishedAt.After(last.FinishedAt) {
+			last = j
+		}
+	}
+	if last.State == vedette.JobFailed || last.State == vedette.JobDead {
+		return last.ID, nil
+	}
+	return vedette.ID{}, nil
 }
 
 // settle gives new scrapers a cursor, takes that of those that are gone, and reckons anew what
