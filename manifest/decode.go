@@ -36,6 +36,9 @@ func (d *decoder) value(n *node, v reflect.Value, path string) {
 	case *check.Secret:
 		d.secret(n, to, path)
 		return
+	case *shares:
+		d.shares(n, to, path)
+		return
 	case *time.Duration:
 		if text, ok := d.text(n, path); ok {
 			got, err := when.ParseDuration(text)

@@ -20,7 +20,7 @@ import (
 func secretKeys() []string {
 	return []string{
 		"headers", "bearer", "password", "proxy_url", "body",
-		"authorization", "proxy-authorization", "cookie", "bearer_token", "token", "secret", "api_key", "x-api-key",
+		"authorization", "proxy-authorization", "cookie", "bearer_token", "token", "secret", "api_key", "x-api-key", "env",
 	}
 }
 
@@ -30,6 +30,11 @@ func isSecret(key string) bool {
 	key = strings.ToLower(key)
 	if slices.Contains(secretKeys(), key) {
 		return true
+	}
+	for word := range strings.FieldsFuncSeq(key, func(c rune) bool { return c < 'a' || c > 'z' }) {
+		if slices.Contains([]string{"password", "passwd", "secret", "token", "apikey", "credentials"}, word) {
+			return true
+		}
 	}
 	return key != "header" && similar(key, slices.Values(secretKeys()[:4])) != ""
 }

@@ -44,7 +44,7 @@ func (in *includer) read(name string, data []byte) *node {
 	for _, pattern := range patterns(top.get("include")) {
 		for _, path := range in.matches(name, pattern) {
 			if more := in.open(path, pattern); more != nil {
-				top = union(top, more, []string{"monitors", "maintenance", "include"}, in.twice)
+				top = union(top, more, []string{"monitors", "scrapers", "maintenance", "include"}, in.twice)
 			}
 		}
 	}

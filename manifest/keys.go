@@ -12,6 +12,8 @@ import (
 // document is the whole file.
 type document struct {
 	Store        string              `json:"store" doc:"Where to keep monitors and results: memory, sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE."`
+	Queue        string              `json:"queue" doc:"Where to keep jobs: as store, or redis://HOST:PORT. Default: in the store."`
+	ReadOnly     bool                `json:"read_only" doc:"People look and change nothing; what runs goes on."`
 	Results      string              `json:"results" doc:"The topic that results go through: kafka://HOST:PORT[,HOST:PORT]/TOPIC. Default: straight into the store."`
 	Kafka        kafka               `json:"kafka" doc:"How to talk to Kafka, and where results wait while it is away."`
 	HTTP         HTTP                `json:"http" doc:"The server for metrics, health and reload."`
@@ -19,6 +21,8 @@ type document struct {
 	Defaults     settings            `json:"defaults" doc:"What all monitors have unless they or their group say otherwise."`
 	Groups       map[string]settings `json:"groups" doc:"What the monitors of a group have unless they say otherwise. Maps merge, lists replace."`
 	Monitors     []monitor           `json:"monitors" doc:"The sites to watch."`
+	Scrapers     []scraper           `json:"scrapers" doc:"What to run, and when."`
+	Worker       worker              `json:"worker" doc:"How to run jobs."`
 	Connectivity Connectivity        `json:"connectivity" doc:"How to tell that it is we who are offline."`
 	Maintenance  []planned           `json:"maintenance" doc:"Planned work on the monitors that match."`
 	Retention    retention           `json:"retention" doc:"For how long to keep what; 0 keeps for ever."`
@@ -137,6 +141,7 @@ func builtin() document {
 			Daily:    3 * 365 * 24 * time.Hour,
 			MaxBytes: 20 << 30,
 		},
+		Worker:  worker{Concurrency: 50},
 		Metrics: Metrics{MaxMonitors: 10_000},
 		Log:     Log{Format: "text", Level: "info"},
 	}

@@ -13,6 +13,10 @@ import (
 type Options struct {
 	// Env looks up ${NAME}, as os.LookupEnv does. Nil knows no name.
 	Env func(name string) (string, bool)
+	// Handlers are the names that scrapers may use besides those of the built-in handlers; with
+	// AnyHandler they may use any name.
+	Handlers   []string
+	AnyHandler bool
 	// Checker tries every monitor, so that its mistakes are told with their places. Nil tries
 	// none.
 	Checker vedette.Checker
@@ -23,7 +27,12 @@ type File struct {
 	// Monitors are in the order of the files, with all that they inherit. Their Origin is
 	// "FILE:LINE".
 	Monitors []vedette.Monitor
+	// Scrapers are in the order of the files, too, with an Origin.
+	Scrapers []vedette.Scraper
 	Store    string
+	Queue    string // where jobs are kept; "" is the store
+	ReadOnly bool   // people change nothing
+	Worker   Worker
 	// Results is the address of the topic that results go through; "" is none.
 	Results      string
 	Kafka        Kafka
@@ -42,6 +51,9 @@ type File struct {
 	doc    document
 	top    *node
 	layers []layered
+	// scraping are the layers of Scrapers.
+	scraping []layered
+
 	report *report
 	plans  plans
 }
@@ -74,6 +86,8 @@ func parse(f *File, name string, data []byte, opt Options) (*File, error) {
 	res := d.resolve(f.top, f.doc)
 	f.Monitors, f.layers = res.monitors, res.layers
 	d.maintain(res, f.doc.Maintenance, f.top)
+	f.Scrapers, f.scraping = d.scrapers(f.top.get("scrapers"))
+	f.tryScrapers(opt)
 	f.try(opt.Checker)
 	if len(rep.found) > 0 {
 		rep.hide(f.top)
@@ -89,10 +103,10 @@ func parse(f *File, name string, data []byte, opt Options) (*File, error) {
 
 // Forget drops what only [File.Show] needs, which is most of the memory that a File takes.
 func (f *File) Forget() {
-	f.doc, f.top, f.layers, f.report, f.plans = document{}, nil, nil, nil, nil
+	f.doc, f.top, f.layers, f.scraping, f.report, f.plans = document{}, nil, nil, nil, nil, nil
 }
 
-// fill decodes all but groups and monitors, which inherit.
+// fill decodes all but groups and monitors, which inherit, and scrapers.
 func (f *File) fill(d *decoder) {
 	f.doc = builtin()
 	if f.top == nil {
@@ -100,7 +114,7 @@ func (f *File) fill(d *decoder) {
 	}
 	d.top = f.top
 	d.object(f.top, reflect.ValueOf(&f.doc).Elem(), "", func(e entry) bool {
-		return e.key == "groups" || e.key == "monitors"
+		return e.key == "groups" || e.key == "monitors" || e.key == "scrapers"
 	})
 	d.checkTop(f.doc, f.top)
 	r := f.doc.Retention
@@ -108,9 +122,12 @@ func (f *File) fill(d *decoder) {
 		Results: r.Results, Failures: r.Failures, Hourly: r.Hourly, Daily: r.Daily,
 		MaxBytes: int64(r.MaxBytes),
 	}
-	if f.doc.Store == "memory" {
-		f.doc.Store = "memory:" // which YAML wants in quotes
+	for _, url := range []*string{&f.doc.Store, &f.doc.Queue} {
+		if *url == "memory" {
+			*url = "memory:" // which YAML wants in quotes
+		}
 	}
+	f.Queue, f.ReadOnly, f.Worker = f.doc.Queue, f.doc.ReadOnly, f.doc.Worker.plain()
 	f.Store, f.HTTP, f.Connectivity = f.doc.Store, f.doc.HTTP, f.doc.Connectivity
 	f.Metrics, f.Log, f.Watch = f.doc.Metrics, f.doc.Log, f.doc.Watch
 	f.Results, f.Kafka = f.doc.Results, f.doc.Kafka.plain()
@@ -131,19 +148,33 @@ func (d *decoder) checkTop(doc document, top *node) {
 	if text := checkListen(doc.HTTP.Listen); text != "" {
 		d.add(at("http.listen"), "http.listen", text, "want HOST:PORT, as in 127.0.0.1:8080")
 	}
+	if text := checkStore(doc.Queue); text != "" && doc.Queue != "" {
+		d.add(at("queue"), "queue", text, wantStore+", or redis://HOST:PORT")
+	}
+	if doc.Worker.Concurrency < 1 {
+		d.add(at("worker.concurrency"), "worker.concurrency", fmt.Sprintf("%d is less than 1", doc.Worker.Concurrency), "")
+	}
 	if doc.Watch.MaxInFlight < 0 {
 		d.add(at("watch.max_in_flight"), "watch.max_in_flight", "less than 0", "")
 	}
 	if doc.Metrics.MaxMonitors < 0 {
 		d.add(at("metrics.max_monitors"), "metrics.max_monitors", "less than 0", "")
 	}
-	if n := top.get("monitors"); len(d.found) > 0 {
-		return // which may be why there are none
-	} else if n == nil || n.kind == null || n.kind == list && len(n.items) == 0 {
-		where := top.at
-		if n != nil {
-			where = n.at
-		}
-		d.warn(where, "monitors", "there are no monitors: nothing will be watched", "")
+	if len(d.found) == 0 { // which may be why there are none
+		d.idle(top)
 	}
+}
+
+// idle warns of a file that asks for nothing.
+func (d *decoder) idle(top *node) {
+	none := func(n *node) bool { return n == nil || n.kind == null || n.kind == list && len(n.items) == 0 }
+	n := top.get("monitors")
+	if !none(n) || !none(top.get("scrapers")) {
+		return
+	}
+	where := top.at
+	if n != nil {
+		where = n.at
+	}
+	d.warn(where, "monitors", "there are no monitors: nothing will be watched", "")
 }

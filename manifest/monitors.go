@@ -186,7 +186,7 @@ func (d *decoder) monitor(n *node, path string, res *resolved) {
 	}
 	res.layers = append(res.layers, l)
 	res.monitors = append(res.monitors, vedette.Monitor{
-		ID: d.id(m, l),
+		ID: vedette.MonitorID(d.id(m.ID, m.Group, m.Name, l)),
 		Meta: vedette.Meta{
 			Name: m.Name, Group: m.Group, Labels: m.Labels, Paused: m.Paused, Origin: d.place(n.at),
 		},

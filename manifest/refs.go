@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -10,18 +11,15 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
-// id returns the id that a monitor was given, or one made of its group and name.
-func (d *decoder) id(m monitor, l layered) vedette.MonitorID {
-	if m.ID != "" {
-		if strings.Trim(m.ID, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:") != "" || len(m.ID) > 200 {
-			d.add(l.at("id"), join(l.path, "id"), fmt.Sprintf("%q is no id", m.ID), "use up to 200 letters, digits and - _ . / :")
-		}
-		return vedette.MonitorID(m.ID)
+// id returns the id that a thing was given, or one made of its group and name.
+func (d *decoder) id(given, group, name string, l layered) string {
+	switch {
+	case given != "" && (strings.Trim(given, letters+"/:") != "" || len(given) > 200):
+		d.add(l.at("id"), join(l.path, "id"), fmt.Sprintf("%q is no id", given), "use up to 200 letters, digits and - _ . / :")
+	case given == "" && slug(name) == "" && name != "":
+		d.add(l.at("name"), join(l.path, "name"), fmt.Sprintf("no id can be made of %q", name), "give it one with id:")
 	}
-	if slug(m.Name) == "" && m.Name != "" {
-		d.add(l.at("name"), join(l.path, "name"), fmt.Sprintf("no id can be made of %q", m.Name), "give it one with id:")
-	}
-	return ID(m.Group, m.Name)
+	return cmp.Or(given, string(ID(group, name)))
 }
 
 // slug writes a name with a-z, 0-9 and single dashes between.
@@ -57,7 +55,7 @@ func (d *decoder) refer(res *resolved) {
 	ix := &index{byID: map[vedette.MonitorID]int{}, byName: map[string][]int{}, left: maxGuesses}
 	for i, m := range res.monitors {
 		if first, taken := ix.byID[m.ID]; taken && m.ID != "" {
-			d.taken(res, first, i)
+			d.taken(string(m.ID), res.monitors[first].Name, m.Name, res.layers[first], res.layers[i])
 			continue
 		}
 		ix.byID[m.ID] = i
@@ -69,16 +67,15 @@ func (d *decoder) refer(res *resolved) {
 	d.cycles(res, ix)
 }
 
-// taken reports two monitors with one id.
-func (d *decoder) taken(res *resolved, first, second int) {
-	a, b, l := res.monitors[first], res.monitors[second], res.layers[second]
+// taken reports a thing of this name with the id of an earlier one.
+func (d *decoder) taken(id, firstName, name string, first, l layered) {
 	key := "id"
 	if l.own.get(key) == nil {
 		key = "name"
 	}
-	text := fmt.Sprintf("the id %s is that of %q at %s", b.ID, a.Name, d.place(res.layers[first].at(key)))
-	if a.Name == b.Name && key == "name" {
-		text = fmt.Sprintf("the name %q is there twice in this group: first at %s", b.Name, d.place(res.layers[first].at(key)))
+	text := fmt.Sprintf("the id %s is that of %q at %s", id, firstName, d.place(first.at(key)))
+	if firstName == name && key == "name" {
+		text = fmt.Sprintf("the name %q is there twice in this group: first at %s", name, d.place(first.at(key)))
 	}
 	d.add(l.at(key), join(l.path, key), text, "give one of them another "+key)
 }

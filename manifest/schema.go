@@ -93,6 +93,16 @@ func (s schema) of(t reflect.Type) object {
 			object{"type": "string", "pattern": "^[0-9]+( of [0-9]+)?$", "examples": []any{"2 of 3"}},
 			fromEnv(),
 		}}
+	case reflect.TypeFor[timing]():
+		return object{"anyOf": []any{object{"type": "string", "examples": []any{"5m", "0 3 * * *", "every_hour"}}, object{"const": 0}, s.basic(t)}}
+	case reflect.TypeFor[priority]():
+		return object{"anyOf": []any{object{"enum": []any{"utmost", "high", "normal"}}, object{"type": "integer"}, fromEnv()}}
+	case reflect.TypeFor[retries]():
+		return object{"anyOf": []any{object{"type": "integer"}, fromEnv(), s.basic(t)}}
+	case reflect.TypeFor[rate]():
+		return object{"anyOf": []any{object{"type": "string", "pattern": "^[0-9]+ */", "examples": []any{"10/m"}}, fromEnv(), s.basic(t)}}
+	case reflect.TypeFor[shares]():
+		return s.shares()
 	case reflect.TypeFor[TLS]():
 		return object{"anyOf": []any{object{"type": "boolean"}, fromEnv(), s.basic(t)}}
 	case reflect.TypeFor[check.Secret]():
@@ -106,13 +116,16 @@ func (s schema) of(t reflect.Type) object {
 		return s.ref("expectation", func() object { return object{"anyOf": []any{word(), s.object(t)}} })
 	case reflect.TypeFor[vedette.Kind]():
 		return s.ref("kind", func() object { return choice(names(vedette.Kinds())) })
-	case reflect.TypeFor[settings](), reflect.TypeFor[monitor]():
+	case reflect.TypeFor[settings](), reflect.TypeFor[monitor](), reflect.TypeFor[scraper]():
 		return s.ref(t.Name(), func() object {
 			o := s.object(t)
-			if t == reflect.TypeFor[settings]() {
+			switch t {
+			case reflect.TypeFor[settings]():
 				o["type"] = []any{"object", "null"}
-			} else {
+			case reflect.TypeFor[monitor]():
 				o["required"] = []any{"name", "url"}
+			default:
+				o["required"] = []any{"name", "handler"}
 			}
 			return o
 		})
@@ -147,6 +160,18 @@ func (s schema) basic(t reflect.Type) object {
 
 // word allows what YAML reads as something else but is taken as it stands.
 func word() object { return object{"type": []any{"string", "number", "boolean", "null"}} }
+
+// shares describes the queues of a worker.
+func (s schema) shares() object {
+	names := s.of(reflect.TypeFor[[]string]())
+	share := object{"anyOf": []any{object{"type": []any{"integer", "null"}}, fromEnv(), s.object(reflect.TypeFor[Share]())}}
+	return object{"anyOf": []any{names, object{
+		"type":       "object",
+		"properties": object{"strict": object{"description": "These, each only when those before it have nothing.", "anyOf": append(names["anyOf"].([]any), object{"type": "integer"})}},
+		// Names of queues with their weights.
+		"additionalProperties": share,
+	}}}
+}
 
 // ref describes a type once.
 func (s schema) ref(name string, describe func() object) object {

@@ -19,10 +19,10 @@ import (
 	"github.com/vedettehq/vedette/when"
 )
 
-// Show writes every value of the file, or of the monitors with this name or id, with the place
-// it came from as a comment. What monitors inherit stands in each of them. Secrets and the
-// passwords in URLs are ***, unless a secret only names a variable or a file. It reports [vedette.ErrNotFound] if there is no
-// such monitor, and an error after [File.Forget].
+// Show writes every value of the file, or of the monitors and scrapers with this name or id, with the
+// place it came from as a comment. What monitors inherit stands in each of them. Secrets and the
+// passwords in URLs are ***, unless a secret only names a variable or a file. It reports [vedette.ErrNotFound] if there is
+// none, and an error after [File.Forget].
 func (f *File) Show(w io.Writer, name string) error {
 	if f.report == nil {
 		return errors.New("show configuration: it was forgotten")
@@ -34,18 +34,32 @@ func (f *File) Show(w io.Writer, name string) error {
 	}
 	hit := name == ""
 	s.WriteString("monitors:")
+	none := true
 	for i := range f.Monitors {
 		if m := &f.Monitors[i]; name == "" || m.Name == name || string(m.ID) == name {
 			s.monitor(i)
-			hit = true
+			hit, none = true, false
 		}
 	}
-	if len(f.Monitors) == 0 {
+	if none {
 		s.WriteString(" []")
 	}
 	s.WriteByte('\n')
+	none = true
+	for i := range f.Scrapers {
+		if one := &f.Scrapers[i]; name == "" || one.Name == name || string(one.ID) == name {
+			if none {
+				s.WriteString("scrapers:")
+			}
+			s.scraper(i)
+			hit, none = true, false
+		}
+	}
+	if !none {
+		s.WriteByte('\n')
+	}
 	if !hit {
-		return fmt.Errorf("monitor %s: %w", name, vedette.ErrNotFound)
+		return fmt.Errorf("monitor or scraper %s: %w", name, vedette.ErrNotFound)
 	}
 	if _, err := s.WriteTo(w); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
@@ -58,6 +72,8 @@ type shower struct {
 	bytes.Buffer
 	file *File
 	at   func(path string) pos // where the value of a key comes from
+
+	looking bool // what is shown is a monitor
 }
 
 // top shows all but what the monitors hold anyway.
@@ -74,11 +90,12 @@ func (s *shower) top() {
 	for _, url := range f.doc.Connectivity.Targets {
 		shown.Connectivity.Targets = append(shown.Connectivity.Targets, withoutPassword(url))
 	}
-	shown.Store, shown.Kafka.Registry = hidePassword(shown.Store), withoutPassword(shown.Kafka.Registry)
+	shown.Store, shown.Queue = hidePassword(shown.Store), hidePassword(shown.Queue)
+	shown.Kafka.Registry = withoutPassword(shown.Kafka.Registry)
 	doc := reflect.ValueOf(shown)
 	for _, fd := range f.plans.of(doc.Type()) {
 		switch fd.key {
-		case "include", "defaults", "groups", "monitors", "maintenance":
+		case "include", "defaults", "groups", "monitors", "scrapers", "maintenance":
 			continue
 		}
 		if fd.key == "kafka" && s.idle(fd.key) && !isRemote(f.doc.Store) {
@@ -103,11 +120,17 @@ func (s *shower) monitor(i int) {
 		}
 		return pos{}
 	}
-	v := reflect.ValueOf(s.shape(m))
+	s.looking = true
+	s.entry(reflect.ValueOf(s.shape(m)), func(fd field) bool { return !fd.option || check.Fits(m.URL, fd.key) })
+	s.shorthands(m)
+}
+
+// entry shows one item of a list, without the keys that hold nothing and are not said, or do not fit.
+func (s *shower) entry(v reflect.Value, fits func(field) bool) {
 	first := true
 	for _, fd := range s.file.plans.of(v.Type()) {
 		value := v.FieldByIndex(fd.index)
-		if value.IsZero() && (s.at(fd.key).isZero() || fd.option && !check.Fits(m.URL, fd.key)) {
+		if value.IsZero() && (s.at(fd.key).isZero() || !fits(fd)) {
 			continue
 		}
 		if first {
@@ -118,7 +141,6 @@ func (s *shower) monitor(i int) {
 		}
 		s.field(fd.key, fd.key, value, 4)
 	}
-	s.shorthands(m)
 }
 
 // shape turns a monitor back into the struct of its keys.
@@ -180,7 +202,7 @@ func (s *shower) origin(path string) string {
 	switch {
 	case at.isZero() && path == "id":
 		return "made of group and name"
-	case at.isZero() && path == "timeout":
+	case at.isZero() && path == "timeout" && s.looking:
 		return "built-in default, at most the interval"
 	case at.isZero() && path == "quorum":
 		return "built-in default, more than half of the regions"
@@ -193,8 +215,12 @@ func (s *shower) origin(path string) string {
 
 // parts returns the fields of a struct that is shown line by line.
 func (s *shower) parts(v reflect.Value) []field {
-	if v.Kind() != reflect.Struct || v.Type() == reflect.TypeFor[check.Secret]() {
+	if v.Kind() != reflect.Struct {
 		return nil
+	}
+	switch v.Type() {
+	case reflect.TypeFor[check.Secret](), reflect.TypeFor[timing](), reflect.TypeFor[retries](), reflect.TypeFor[rate](), reflect.TypeFor[shares]():
+		return nil // shown on one line
 	}
 	return s.file.plans.of(v.Type())
 }
@@ -242,6 +268,9 @@ func (s *shower) inline(v reflect.Value) {
 		return
 	case quorum:
 		fmt.Fprint(s, x[0])
+		return
+	}
+	if s.ofScraper(v.Interface()) {
 		return
 	}
 	switch v.Kind() {

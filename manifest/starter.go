@@ -51,6 +51,13 @@ const starterTail = `
 # connectivity:
 #   targets: ["tcp://9.9.9.9:53"]
 
+# What to run, and when: the program's log and what it prints are kept with each run.
+# scrapers:
+#   - name: prices
+#     handler: exec
+#     schedule: every_hour         # or 5m, or 0 3 * * *
+#     params: {argv: [python3, prices.py], items: stdout}
+
 # Planned work: looks go on, nobody is told.
 # maintenance:
 #   - {name: patch, match: {group: shop}, cron: "0 2 * * SUN", zone: Europe/Berlin, for: 2h}

@@ -24,6 +24,8 @@ func checkStore(store string) string {
 		return "the path of the file is missing"
 	case kind == "postgres" || kind == "postgresql":
 		return checkPostgres(store)
+	case kind == "redis" || kind == "rediss":
+		return checkRedis(store)
 	}
 	return fmt.Sprintf("%q is no store", hidePassword(store))
 }
@@ -48,6 +50,19 @@ func checkPostgres(store string) string {
 		return fmt.Sprintf("%q is no port", u.Port())
 	case u.Fragment != "":
 		return "what follows # is lost: in a password, write it as %23"
+	}
+	return ""
+}
+
+func checkRedis(store string) string {
+	u, err := url.Parse(store)
+	switch {
+	case err != nil:
+		return "the address cannot be read: in a password, write % and what is special in URLs (: / ? # @ [ ]) as %XX"
+	case u.Hostname() == "":
+		return "the host of Redis is missing"
+	case u.Port() != "" && !isPort(u.Port(), 1):
+		return fmt.Sprintf("%q is no port", u.Port())
 	}
 	return ""
 }

@@ -81,10 +81,34 @@ func foreign() map[string]string {
 	}
 }
 
+// foreignToScraper returns what the keys of other tools are in a scraper.
+func foreignToScraper() map[string]string {
+	return map[string]string{
+		"interval":          "Vedette's word is schedule, as in schedule: 5m",
+		"paused":            "Vedette's word is enabled, the other way round",
+		"disabled":          "Vedette's word is enabled, the other way round",
+		"config":            "Vedette's word is params",
+		"args":              "what a handler is told stands in params",
+		"env":               "it belongs to params",
+		"argv":              "it belongs to params",
+		"url":               "it belongs to params",
+		"command":           "Vedette wants handler: exec and params: {argv: [...]}",
+		"crontab":           "Vedette's word is schedule, as in schedule: 0 3 * * *",
+		"schedule_crontab":  "Vedette's word is schedule, as in schedule: 0 3 * * *",
+		"schedule_priority": "Vedette's word is priority",
+		"timeout_seconds":   "Vedette's word is timeout, as in 90s",
+		"max_attempts":      "Vedette's word is retries: how often to try again",
+		"unique":            "Vedette's word is schedule: {overlap: skip}",
+	}
+}
+
 // unknown reports a key that a struct does not have, and says where it belongs.
 func (d *decoder) unknown(e entry, in reflect.Type, path string) {
 	text := fmt.Sprintf("unknown key %s", e.key)
 	fix := foreign()[e.key]
+	if in == reflect.TypeFor[scraper]() {
+		fix = foreignToScraper()[e.key]
+	}
 	if fix == "" {
 		fix = d.elsewhere(e.key, in)
 	}
@@ -116,6 +140,9 @@ func (d *decoder) elsewhere(key string, in reflect.Type) string {
 	ofMonitor := []reflect.Type{reflect.TypeFor[document](), reflect.TypeFor[settings]()}
 	if _, ok := d.plans.field(reflect.TypeFor[monitor](), key); ok && slices.Contains(ofMonitor, in) {
 		return "it belongs to a monitor"
+	}
+	if _, ok := d.plans.field(reflect.TypeFor[scraper](), key); ok && in == reflect.TypeFor[document]() {
+		return "it belongs to a scraper"
 	}
 	return ""
 }
