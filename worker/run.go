@@ -1,0 +1,144 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vedettehq/vedette"
+)
+
+// A run is one claim of a job, from the claim until the queue knows how it ended.
+type run struct {
+	job   vedette.Job
+	life  *life
+	share int       // of its queue; -1 is none
+	began time.Time // when the claim was answered
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	free  context.CancelFunc // of the time-out
+	log   *jobLog
+	items items
+	lost  atomic.Bool
+
+	// The Worker's lock guards the rest.
+	ended  bool      // the handler has returned
+	over   time.Time // when its ctx was first seen to have ended
+	nagged bool
+}
+
+func (w *Worker) newRun(l *life, j vedette.Job, began time.Time) *run {
+	r := &run{job: j, life: l, began: began, free: func() {}}
+	r.share = slices.IndexFunc(w.shares, func(s share) bool { return s.Queue == j.Queue })
+	r.ctx, r.end = context.WithCancelCause(l.ctx)
+	if j.Timeout > 0 {
+		r.ctx, r.free = context.WithTimeoutCause(r.ctx, j.Timeout, //nolint:gosec // done calls r.free
+			fmt.Errorf("no end within %v: %w", j.Timeout, context.DeadlineExceeded))
+	}
+	r.log = &jobLog{ship: w.shipper, run: r}
+	return r
+}
+
+// cancel ends the ctx of the handler.
+func (r *run) cancel(cause error) { r.end(cause) }
+
+// now is the store's time, as far as the answer to the claim told it: ours may be wrong.
+func (r *run) now() time.Time { return r.job.StartedAt.Add(time.Since(r.began)) }
+
+// handle lets the handler do the job. It survives its panics.
+func (w *Worker) handle(r *run) {
+	var (
+		result   string
+		err      error
+		returned bool
+	)
+	defer func() {
+		switch v := recover(); {
+		case v != nil:
+			err = fmt.Errorf("panic: %v\n\n%s", v, stack())
+		case !returned:
+			err = errEnded
+		}
+		w.done(r, result, err)
+	}()
+	result, err = w.call(r)
+	returned = true
+}
+
+func (w *Worker) call(r *run) (string, error) {
+	h := w.c.Handlers[r.job.Handler]
+	if h == nil {
+		known := strings.Join(slices.Sorted(maps.Keys(w.c.Handlers)), ", ")
+		return "", fmt.Errorf("unknown handler %q: this worker knows %s", r.job.Handler, known)
+	}
+	return h.Run(r.ctx, &vedette.Task{
+		Job: r.job,
+		Log: slog.New(logHandler{log: r.log}),
+		KV:  w.c.KV,
+		Emit: func(ctx context.Context, items ...vedette.Raw) error {
+			return w.emit(ctx, r, items)
+		},
+	})
+}
+
+// stack returns where the present panic came from.
+func stack() []byte {
+	all := debug.Stack()
+	if i := bytes.Index(all, []byte("\npanic(")); i >= 0 {
+		all = all[i+1:]
+		for range 2 { // panic itself, and where it stands
+			_, all, _ = bytes.Cut(all, []byte("\n"))
+		}
+	}
+	return all[:min(len(all), maxStack)]
+}
+
+// done is told that the handler has returned, or has not been called.
+func (w *Worker) done(r *run, result string, err error) {
+	e := ending{run: r, End: outcome(r, result, err), took: time.Since(r.began)}
+	r.free()
+	r.cancel(nil)
+	r.items.close()
+	r.log.close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.ended = true
+	if !r.lost.Load() {
+		w.completer.add(e)
+	}
+	w.release(r)
+}
+
+// nag logs once that the handler does not end although it should. The Worker's lock is held.
+func (r *run) nag(log *slog.Logger) {
+	switch {
+	case r.ended || r.nagged || r.ctx.Err() == nil:
+	case r.over.IsZero():
+		r.over = time.Now()
+	case time.Since(r.over) >= vedette.CancelGrace:
+		r.nagged = true
+		log.Warn("handler does not end when told to, it keeps its slot",
+			"job", r.job.ID, "handler", r.job.Handler, "cause", context.Cause(r.ctx))
+	}
+}
+
+// items numbers what a run emits.
+type items struct {
+	mu     sync.Mutex
+	n      int64
+	closed bool
+}
+
+func (i *items) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed = true
+}
