@@ -18,18 +18,18 @@ func (s *Store) Dirty(ctx context.Context, before time.Time, n int) (slots []ved
 			slots = append(slots, vedette.Slot{
 				Monitor: vedette.MonitorID(row[2].(string)), Hour: hourTime(hour), Mark: row[1].(int64),
 			})
-			if !s.readOnly && s.hours[num] == hour {
+			if !s.readOnly && !s.guest && s.hours[num] == hour {
 				delete(s.hours, num)
 			}
 			return nil
 		}, `select hour, mark, id, num from slots join names using (num)
 			where hour < ? and mark > 0 order by hour, num limit ?`, before.Unix()/3600, int64(n))
 	}
-	if s.readOnly {
+	if s.readOnly || s.guest {
 		err = s.read(ctx, read)
 	} else {
 		// Under the writer, or a result might still count on a mark that is being read.
-		err = s.update(ctx, func(tx *tx) error { return read(tx.conn) })
+		err = s.owned(ctx, func(tx *tx) error { return read(tx.conn) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read dirty slots: %w", err)
@@ -39,7 +39,7 @@ func (s *Store) Dirty(ctx context.Context, before time.Time, n int) (slots []ved
 
 // Roll keeps rollups and cleans their slots, as [vedette.Keeper] says.
 func (s *Store) Roll(ctx context.Context, rollups ...vedette.Rollup) error {
-	err := s.update(ctx, func(tx *tx) error {
+	err := s.owned(ctx, func(tx *tx) error {
 		for i := range rollups {
 			if err := tx.roll(&rollups[i]); err != nil {
 				return fmt.Errorf("monitor %q: %w", rollups[i].Monitor, err)
@@ -85,7 +85,7 @@ func (t *tx) roll(r *vedette.Rollup) error {
 
 // Forget drops statuses, as [vedette.Keeper] says.
 func (s *Store) Forget(ctx context.Context, ids ...vedette.MonitorID) error {
-	err := s.update(ctx, func(tx *tx) error {
+	err := s.owned(ctx, func(tx *tx) error {
 		for _, id := range ids {
 			dropped, err := tx.exec("delete from statuses where num = (select num from names where id = ?)", string(id))
 			if err != nil {
@@ -109,7 +109,7 @@ func (s *Store) Size(ctx context.Context) (size vedette.Size, err error) {
 		err = c.query(func(row []driver.Value) error {
 			size.Rows[row[0].(string)] = row[1].(int64)
 			return nil
-		}, "select name, n from counts where name not in ('mark', 'shards')")
+		}, "select name, n from counts where name not in ('mark', 'shards', 'version')")
 		if err == nil {
 			size.Bytes, err = c.bytes()
 		}

@@ -18,7 +18,7 @@ func (s *Store) Positions() vedette.Positions { return positions{s} }
 
 func (p positions) Claim(ctx context.Context, owner string, asked ...vedette.Position) ([]vedette.Position, error) {
 	claimed := make([]vedette.Position, len(asked))
-	err := p.s.update(ctx, func(tx *tx) (err error) {
+	err := p.s.owned(ctx, func(tx *tx) (err error) {
 		for i := range asked {
 			if claimed[i], err = tx.claim(owner, &asked[i]); err != nil {
 				return fmt.Errorf("%s %s/%d: %w", asked[i].Group, asked[i].Topic, asked[i].Partition, err)

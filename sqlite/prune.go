@@ -21,7 +21,7 @@ type place struct{ minute, num int64 }
 // Prune drops a piece of what is old, as [vedette.Keeper] says. Looks with a failure stay as
 // long as both results and failures are kept.
 func (s *Store) Prune(ctx context.Context, now time.Time, keep vedette.Retention) (more bool, err error) {
-	err = s.update(ctx, func(tx *tx) error {
+	err = s.owned(ctx, func(tx *tx) error {
 		for begun := time.Now(); time.Since(begun) < turn && tx.dropped < piece; {
 			if more, err = tx.prune(now, keep); !more || err != nil {
 				return err

@@ -1,6 +1,6 @@
 // Package sqlite keeps everything in one SQLite file: it is what opens "sqlite:PATH". One
-// process owns the file and writes; others may read it meanwhile. What a call has kept is on
-// disk when it returns.
+// process owns the file; others may read it meanwhile and, as guests, make changes of their own.
+// What a call has kept is on disk when it returns.
 package sqlite
 
 import (
@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/vedettehq/vedette"
 )
@@ -29,32 +28,44 @@ type Options struct {
 	// ReadOnly opens a store that another process may own. All that would write reports
 	// ErrReadOnly.
 	ReadOnly bool
-	Log      *slog.Logger // nil discards
+	// Guest opens a store that another process may own, for short changes: of jobs, registries,
+	// the feed and small values. What changes results and what follows from them reports
+	// ErrReadOnly. The owner and other guests see a change within a quarter of a second.
+	Guest bool
+	Log   *slog.Logger // nil discards
 }
 
-// A Store is a Writer, a Reader and a Keeper, and has a registry of monitors, a Leaser, positions
-// and dead letters. It is safe for concurrent use.
+// A Store is a Writer, a Reader and a Keeper, and has registries of monitors and scrapers, a
+// Leaser, positions, dead letters, a queue of jobs with their schedules, a feed and small values.
+// It is safe for concurrent use.
 type Store struct {
 	path     string
 	readOnly bool
+	guest    bool
 	log      *slog.Logger
 	lock     *os.File
+
+	monitors *registry[vedette.MonitorID, vedette.Monitor]
+	scrapers *registry[vedette.ScraperID, vedette.Scraper]
+	tails    tails
 
 	readers chan *conn // those that read; nil is one not yet opened
 	writer  chan *conn // the one that writes; whoever took it may use what follows
 	nums    map[vedette.MonitorID]int64
 	hours   map[int64]int64 // by num, the hour that is dirty under a mark that nobody has read
 	sweeps  map[string]place
+	queues  map[string]int64
+	waiting
 
-	mu      sync.Mutex
-	changed chan struct{} // closed by the next change of a monitor
-	once    sync.Once
-	closed  chan struct{}
+	mu     sync.Mutex
+	calls  []*call // that wait for a transaction
+	once   sync.Once
+	closed chan struct{}
 }
 
 // Open opens the store at path, and creates it unless it is for reading. It reports ErrInUse if
-// another process owns it. All leases end: holding the file proves that those who held them are
-// gone.
+// another process owns it. All leases end, and the claims of all workers: holding the file proves
+// that those who held them are gone.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	s, err := open(ctx, path, o)
 	if err != nil {
@@ -72,11 +83,12 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		path: path, readOnly: o.ReadOnly, log: o.Log,
+		path: path, readOnly: o.ReadOnly, guest: o.Guest && !o.ReadOnly, log: o.Log,
 		writer: make(chan *conn, 1), readers: make(chan *conn, max(4, runtime.NumCPU())),
 		nums: map[vedette.MonitorID]int64{}, hours: map[int64]int64{}, sweeps: map[string]place{},
-		changed: make(chan struct{}), closed: make(chan struct{}),
+		queues: map[string]int64{}, closed: make(chan struct{}),
 	}
+	s.monitors, s.scrapers = newMonitors(s), newScrapers(s)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -85,8 +97,11 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 		s.readers <- nil
 	}
 	start := s.begin
-	if o.ReadOnly {
+	switch {
+	case o.ReadOnly:
 		start = s.look
+	case o.Guest:
+		start = s.visit
 	}
 	if err := start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -102,31 +117,55 @@ func (s *Store) look(ctx context.Context) error {
 	return s.read(ctx, current)
 }
 
-// begin makes this process the owner.
-func (s *Store) begin(ctx context.Context) (err error) {
-	if s.lock, err = own(s.path); err != nil {
+// visit opens a store that another process may own.
+func (s *Store) visit(ctx context.Context) error {
+	if err := s.look(ctx); err != nil {
 		return err
 	}
-	c, err := connect(s.path, "rwc",
-		"page_size = 4096", "auto_vacuum = incremental", "journal_mode = wal", "synchronous = full",
-		"wal_autocheckpoint = 4000", "journal_size_limit = 67108864", "cache_size = -32768", "temp_store = memory")
+	return s.connect("rw")
+}
+
+// connect opens the connection that writes.
+func (s *Store) connect(mode string, pragmas ...string) error {
+	c, err := connect(s.path, mode, append(pragmas,
+		"synchronous = full", "wal_autocheckpoint = 4000", "cache_size = -32768", "temp_store = memory")...)
 	if err != nil {
 		return err
 	}
 	<-s.writer
 	s.writer <- c
-	if err := migrate(c, s.log); err != nil {
+	return nil
+}
+
+// begin makes this process the owner.
+func (s *Store) begin(ctx context.Context) (err error) {
+	if s.lock, err = own(s.path); err != nil {
+		return err
+	}
+	err = s.connect("rwc", "page_size = 4096", "auto_vacuum = incremental", "journal_mode = wal", "journal_size_limit = 67108864")
+	if err != nil {
+		return err
+	}
+	c := <-s.writer
+	err = migrate(c, s.log)
+	s.writer <- c
+	if err != nil {
 		return err
 	}
 	return s.update(ctx, func(tx *tx) error {
-		now := time.Now().UnixMicro()
-		_, err := tx.exec("update leases set expires = ? where expires > ?", now, now)
+		_, err := tx.exec("update leases set expires = ?1 where expires > ?1", tx.now)
+		if err == nil {
+			_, err = tx.exec("update owners set ends = ?1 where ends > ?1", tx.now)
+		}
 		return err
 	})
 }
 
 // Monitors returns the registry of monitors.
-func (s *Store) Monitors() vedette.Monitors { return monitors{s} }
+func (s *Store) Monitors() vedette.Monitors { return s.monitors }
+
+// Scrapers returns the registry of scrapers.
+func (s *Store) Scrapers() vedette.Scrapers { return s.scrapers }
 
 // Leases returns the leases.
 func (s *Store) Leases() vedette.Leaser { return leases{s} }
@@ -165,7 +204,9 @@ func (s *Store) Close() (err error) {
 		for range cap(s.readers) {
 			err = errors.Join(err, shut(<-s.readers))
 		}
-		err = errors.Join(err, shut(<-s.writer))
+		w := <-s.writer
+		s.abandon()
+		err = errors.Join(err, shut(w))
 		if s.lock != nil {
 			err = errors.Join(err, s.lock.Close())
 		}

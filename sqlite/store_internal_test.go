@@ -77,7 +77,7 @@ func write(t testing.TB, s *Store, b vedette.Batch) {
 
 func TestFileIsSetUpAsPromised(t *testing.T) {
 	s := openNew(t)
-	for pragma, want := range map[string]int64{"synchronous": 2, "auto_vacuum": 2, "application_id": appID, "user_version": 2} {
+	for pragma, want := range map[string]int64{"synchronous": 2, "auto_vacuum": 2, "application_id": appID, "user_version": 3} {
 		if got := s.number(t, "pragma "+pragma); got != want {
 			t.Errorf("%s is %d, want %d", pragma, got, want)
 		}

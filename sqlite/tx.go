@@ -9,45 +9,56 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
-// A tx is a transaction that writes, and what is to be remembered once it is kept.
+// A tx is what one call does within a transaction, and what is to be remembered of it once it
+// is kept.
 type tx struct {
 	*conn
 	s     *Store
+	now   int64                       // in microseconds, by this host's wall clock
 	delta map[string]int64            // of counts
 	nums  map[vedette.MonitorID]int64 // new ones
 	hours map[int64]int64             // dirtied
 
 	dropped int64 // rows, by Prune
+
+	queues    map[string]int64   // new ones
+	beats     map[string]int64   // when owners beat last
+	unsettled map[int64]struct{} // lanes that may not be as they say
+	ready     bool               // there may be something for those who wait for jobs
+	topics    []string           // that were appended to
 }
 
-// update runs f in a transaction that is kept whole or, if f or the disk fails, not at all.
-func (s *Store) update(ctx context.Context, f func(*tx) error) error {
-	if s.readOnly {
-		return fmt.Errorf("store was opened for reading: %w", vedette.ErrReadOnly)
-	}
-	c, err := s.take(ctx, s.writer)
-	if err != nil {
+// remember tells the store what it need not ask the file for.
+func (t *tx) remember() {
+	maps.Copy(t.s.nums, t.nums)
+	maps.Copy(t.s.hours, t.hours)
+	maps.Copy(t.s.queues, t.queues)
+}
+
+// unlearn makes the store ask the file again.
+func (s *Store) unlearn() {
+	clear(s.nums)
+	clear(s.hours)
+	clear(s.queues)
+}
+
+// alive says that neither ctx nor the store has ended.
+func (s *Store) alive(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer func() { s.writer <- c }()
-	t := &tx{conn: c, s: s, delta: map[string]int64{}, nums: map[vedette.MonitorID]int64{}, hours: map[int64]int64{}}
-	if err := t.run(f); err != nil {
-		return err
+	select {
+	case <-s.closed:
+		return fmt.Errorf("store: %w", fs.ErrClosed)
+	default:
+		return nil
 	}
-	maps.Copy(s.nums, t.nums)
-	maps.Copy(s.hours, t.hours)
-	return nil
 }
 
 // take waits for a connection until ctx or the store ends.
 func (s *Store) take(ctx context.Context, from chan *conn) (*conn, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.alive(ctx); err != nil {
 		return nil, err
-	}
-	select {
-	case <-s.closed:
-		return nil, fmt.Errorf("store: %w", fs.ErrClosed)
-	default:
 	}
 	select {
 	case c := <-from:
@@ -57,26 +68,6 @@ func (s *Store) take(ctx context.Context, from chan *conn) (*conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-func (t *tx) run(f func(*tx) error) error {
-	if _, err := t.exec("begin immediate"); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	err := f(t)
-	if err == nil {
-		err = t.flush()
-	}
-	if err == nil {
-		if _, err = t.exec("commit"); err == nil {
-			return nil
-		}
-		err = fmt.Errorf("commit: %w", err)
-	}
-	// SQLite has rolled back by itself after some errors, and then says that there is
-	// nothing to roll back.
-	_, _ = t.exec("rollback")
-	return err
 }
 
 // flush writes what the transaction counted.
@@ -92,6 +83,9 @@ func (t *tx) flush() error {
 // add counts rows of a table.
 func (t *tx) add(table string, n int64) {
 	if n != 0 {
+		if t.delta == nil {
+			t.delta = map[string]int64{}
+		}
 		t.delta[table] += n
 	}
 }
@@ -99,7 +93,7 @@ func (t *tx) add(table string, n int64) {
 // mark returns a number that no slot was marked with before.
 func (t *tx) mark() (int64, error) {
 	n, err := t.int("select n from counts where name = 'mark'")
-	t.delta["mark"]++
+	t.add("mark", 1)
 	return n + t.delta["mark"], err
 }
 
@@ -127,6 +121,9 @@ func (t *tx) num(id vedette.MonitorID) (int64, error) {
 		if known = added == 1; !known {
 			n++
 		}
+	}
+	if t.nums == nil {
+		t.nums = map[vedette.MonitorID]int64{}
 	}
 	t.nums[id] = n
 	return n, nil

@@ -16,7 +16,7 @@ import (
 func (s *Store) Write(ctx context.Context, b vedette.Batch) error {
 	err := check(b)
 	if err == nil {
-		err = s.update(ctx, func(tx *tx) error { return tx.write(b) })
+		err = s.owned(ctx, func(tx *tx) error { return tx.write(b) })
 	}
 	if err != nil {
 		return fmt.Errorf("write batch: %w", err)
@@ -153,6 +153,9 @@ func (t *tx) dirty(num, hour int64) error {
 		return fmt.Errorf("mark slot: %w", err)
 	}
 	t.add("dirty", added)
+	if t.hours == nil {
+		t.hours = map[int64]int64{}
+	}
 	t.hours[num] = hour
 	return nil
 }

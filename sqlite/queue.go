@@ -1,0 +1,197 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"slices"
+
+	"github.com/vedettehq/vedette"
+)
+
+var (
+	_ vedette.Queue  = queue{}
+	_ vedette.Queues = queue{}
+)
+
+// queue is the jobs, as everybody sees them.
+type queue struct{ s *Store }
+
+// Queue returns what workers ask of the jobs.
+func (s *Store) Queue() vedette.Queue { return queue{s} }
+
+// Queues returns what stops queues and lets them go on.
+func (s *Store) Queues() vedette.Queues { return queue{s} }
+
+// A claimer waits for jobs. Who holds the connection that writes may look at one.
+type claimer struct {
+	owner string
+	n     int
+	from  []vedette.Want
+	done  chan struct{} // closed when it has them, or an error
+	jobs  []vedette.Job
+	err   error
+}
+
+// Claim takes jobs, as [vedette.Queue] says. Whoever waits is handed its jobs by the transaction
+// that makes them ready, or by the next one after another process made them so.
+func (q queue) Claim(ctx context.Context, owner string, n int, from ...vedette.Want) (jobs []vedette.Job, err error) {
+	c := &claimer{owner: owner, n: n, from: from, done: make(chan struct{})}
+	err = q.s.update(ctx, func(t *tx) (err error) {
+		if jobs, err = t.claimFor(c, map[string]bool{}); err == nil && len(jobs) == 0 {
+			q.s.claimers = append(q.s.claimers, c)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		q.s.leave(c, err)
+	case len(jobs) == 0:
+		jobs, err = q.s.await(ctx, c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim jobs: %w", err)
+	}
+	return jobs, nil
+}
+
+// claimFor takes what c may have at once. Queues that are empty hold nothing more; it adds those
+// that it has emptied.
+func (t *tx) claimFor(c *claimer, empty map[string]bool) (jobs []vedette.Job, err error) {
+	beats, err := t.lives(c.owner)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.promote(); err != nil {
+		return nil, err
+	}
+	for _, w := range c.from {
+		want := c.n - len(jobs)
+		if w.N > 0 {
+			want = min(want, w.N)
+		}
+		if empty[w.Queue] || want <= 0 {
+			continue
+		}
+		got, err := t.claimOf(w.Queue, want, c.owner, beats)
+		if err != nil {
+			return nil, fmt.Errorf("queue %q: %w", w.Queue, err)
+		}
+		empty[w.Queue] = len(got) < want
+		jobs = append(jobs, got...)
+	}
+	return jobs, nil
+}
+
+// claimOf takes up to n jobs of a queue: those that nothing holds back, and in between the
+// first of each lane that is open.
+func (t *tx) claimOf(name string, n int, owner string, beats int64) (jobs []vedette.Job, err error) {
+	num, open, err := t.find("select num from queues where name = ? and paused = 0", name)
+	if err != nil || !open {
+		return nil, err
+	}
+	for len(jobs) < n {
+		if err := t.settle(); err != nil {
+			return nil, err
+		}
+		rows, last, err := t.first(num, n-len(jobs))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			j, err := t.start(r, owner, beats)
+			if err != nil {
+				return nil, fmt.Errorf("job %s: %w", r.id, err)
+			}
+			jobs = append(jobs, j)
+		}
+		if last {
+			break
+		}
+	}
+	return jobs, t.settle()
+}
+
+// first returns jobs of a queue that start next, at most n, and whether these are all. What
+// follows has to be asked for again where a start may have closed lanes.
+func (t *tx) first(num int64, n int) (rows []*row, last bool, err error) {
+	const (
+		open = "select priority, run_at, job from lanes where queue = ? and held = 0 order by priority, run_at, job limit 1"
+		free = "select " + rowColumns + " from jobs where queue = ? and lane = 0 and state = 2"
+		most = " order by priority, run_at, id limit ?"
+	)
+	var head []driver.Value
+	err = t.query(func(row []driver.Value) error {
+		head = slices.Clone(row)
+		return nil
+	}, open, num)
+	if err != nil {
+		return nil, false, err
+	}
+	if head == nil {
+		rows, err = t.rows(free+most, num, int64(n))
+		return rows, true, err
+	}
+	rows, err = t.rows(free+" and (priority, run_at, id) < (?, ?, ?)"+most, num, head[0], head[1], head[2], int64(n))
+	counts := func(r *row) bool { return r.flags&isLimited != 0 }
+	if err != nil || len(rows) == n || slices.ContainsFunc(rows, counts) {
+		return rows, false, err
+	}
+	var id vedette.ID
+	copy(id[:], head[2].([]byte))
+	r, err := t.row(id)
+	if err == nil && r == nil {
+		err = fmt.Errorf("job %s, the first of its lane, is gone", id)
+	}
+	return append(rows, r), false, err
+}
+
+// start gives r to an owner.
+func (t *tx) start(r *row, owner string, beats int64) (vedette.Job, error) {
+	err := t.release(r, isWaiting)
+	if err == nil {
+		err = t.occupy(r)
+	}
+	if err != nil {
+		return vedette.Job{}, err
+	}
+	if r.lane != 0 {
+		t.unsettle(r.lane)
+		r.lane = 0
+	}
+	r.state, r.owner, r.started, r.beat = started, owner, t.now, beats
+	r.epoch++
+	r.attempt++
+	_, err = t.exec("update jobs set lane = 0, state = 3, epoch = ?, attempt = ?, flags = ?, owner = ?, started = ?, beat = ? where id = ?",
+		r.epoch, r.attempt, r.flags, r.owner, r.started, r.beat, r.id[:])
+	if err != nil {
+		return vedette.Job{}, err
+	}
+	return r.job()
+}
+
+// Pause stops claims, as [vedette.Queues] says.
+func (q queue) Pause(ctx context.Context, queues ...string) error { return q.pause(ctx, 1, queues) }
+
+// Resume lets claims go on, as [vedette.Queues] says.
+func (q queue) Resume(ctx context.Context, queues ...string) error { return q.pause(ctx, 0, queues) }
+
+func (q queue) pause(ctx context.Context, paused int64, queues []string) error {
+	err := q.s.update(ctx, func(t *tx) error {
+		t.ready = true
+		for _, name := range queues {
+			num, err := t.queue(name)
+			if err == nil {
+				_, err = t.exec("update queues set paused = ? where num = ?", paused, num)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("pause or resume queues: %w", err)
+	}
+	return nil
+}
