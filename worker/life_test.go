@@ -1,0 +1,269 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/worker"
+)
+
+// causes returns a handler that waits for the end of its ctx, and the causes that it saw.
+func causes() (vedette.HandlerFunc, *[]error) {
+	var seen []error
+	return func(ctx context.Context, _ *vedette.Task) (string, error) {
+		<-ctx.Done()
+		seen = append(seen, context.Cause(ctx))
+		return "done all the same", nil
+	}, &seen
+}
+
+func TestLostClaimEndsTheHandlerAndIsNeverFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, seen := causes()
+		g := start(t, h)
+		id := g.push(func(j *vedette.Job) { j.Scraper, j.MaxAttempts = "s", 2 })
+		synctest.Wait()
+		err := g.store.Schedules().Fire(t.Context(), g.lead(), vedette.Firing{
+			Scraper: "s", Now: vedette.Cursor{Scraper: "s", Version: 1}, Terminate: []vedette.ID{id},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := g.queue.calls.Load()
+		time.Sleep(3 * time.Second)
+		g.want(id, vedette.JobCancelled)
+		if len(*seen) != 1 || !errors.Is((*seen)[0], vedette.ErrLeaseLost) {
+			t.Errorf("causes %v, want the loss of the lease", *seen)
+		}
+		if g.queue.calls.Load() != calls || g.meter.lost != 1 || g.meter.ended != nil {
+			t.Errorf("finished %d times, %+v", g.queue.calls.Load()-calls, g.meter)
+		}
+	})
+}
+
+func TestWorkerThatCannotBeatEndsItsHandlersBeforeItsLeaseEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, seen := causes()
+		g := start(t, h)
+		id := g.push(func(j *vedette.Job) { j.MaxAttempts = 2 })
+		time.Sleep(4 * time.Second) // a beat came at 3s: it lasts until 12s
+		g.queue.set(func() {
+			g.queue.beat = func(context.Context) error { return errAway }
+			g.queue.finish = func([]vedette.End) error { return errAway }
+		})
+		time.Sleep(6900 * time.Millisecond)
+		synctest.Wait()
+		if len(*seen) != 0 {
+			t.Fatal("the handler was ended although the lease may be trusted")
+		}
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		if len(*seen) != 1 || !errors.Is((*seen)[0], vedette.ErrLeaseLost) {
+			t.Fatalf("causes %v a second before the lease's end, want its loss", *seen)
+		}
+		time.Sleep(10 * time.Second)
+		if rescued, err := g.store.Queue().Rescue(t.Context(), g.lead()); len(rescued) != 1 || err != nil {
+			t.Fatal(rescued, err)
+		}
+		g.want(id, vedette.JobPending)
+		if g.work.Running() != 0 {
+			t.Error("it claims although it cannot beat")
+		}
+		g.queue.set(func() { g.queue.beat, g.queue.finish = nil, nil })
+		time.Sleep(10 * time.Second)
+		if j := g.want(id, vedette.JobStarted); j.Owner != "w/2" || j.Attempt != 2 {
+			t.Errorf("owner %s, attempt %d, want it again under another name", j.Owner, j.Attempt)
+		}
+		if g.meter.lost != 1 {
+			t.Errorf("%d lost, want 1", g.meter.lost)
+		}
+	})
+}
+
+// A worker that was stopped past its lease finds that its handlers have succeeded: that counts no
+// more, and the store is not even asked.
+func TestNothingOfAnOldLifeIsFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, outlast(9*time.Second))
+		id := g.push(func(j *vedette.Job) { j.MaxAttempts = 3 })
+		time.Sleep(time.Millisecond)
+		g.queue.set(func() { g.queue.beat = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() } })
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := g.queue.calls.Load(); n != 0 {
+			t.Errorf("Finish was called %d times", n)
+		}
+		g.want(id, vedette.JobStarted)
+		g.queue.set(func() { g.queue.beat = nil })
+		if rescued, err := g.store.Queue().Rescue(t.Context(), g.lead()); len(rescued) != 1 || err != nil {
+			t.Fatal(rescued, err)
+		}
+		time.Sleep(20 * time.Second)
+		if j := g.want(id, vedette.JobSucceeded); j.Owner != "w/2" || j.Attempt != 2 {
+			t.Errorf("owner %s, attempt %d", j.Owner, j.Attempt)
+		}
+	})
+}
+
+func TestRefusedBeatOrClaimBeginsANewLife(t *testing.T) {
+	for name, refuse := range map[string]func(*broken){
+		"beat": func(b *broken) {
+			b.beat = func(context.Context) error { b.beat = nil; return vedette.ErrLeaseLost }
+		},
+		"claim": func(b *broken) {
+			b.claim = func(context.Context, int, []vedette.Want) error { b.claim = nil; return vedette.ErrLeaseLost }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, seen := causes()
+				g := start(t, h)
+				g.push()
+				time.Sleep(time.Second)
+				g.queue.set(func() { refuse(g.queue) })
+				g.push()
+				time.Sleep(4 * time.Second)
+				synctest.Wait()
+				if len(*seen) == 0 || !errors.Is((*seen)[0], vedette.ErrLeaseLost) {
+					t.Fatalf("causes %v", *seen)
+				}
+				id := g.push()
+				if j := g.want(id, vedette.JobStarted); j.Owner != "w/2" {
+					t.Errorf("owner %s, want w/2", j.Owner)
+				}
+			})
+		})
+	}
+}
+
+func TestUnansweredClaimIsGivenBackAndRunsLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, succeed, func(c *worker.Config) { c.Grace = time.Minute })
+		synctest.Wait()
+		g.stop()
+		g.queue.lose = true
+		g.run(succeed, "w2")
+		time.Sleep(100 * time.Millisecond)
+		id := g.push()
+		synctest.Wait()
+		if j := g.want(id, vedette.JobStarted); j.Owner != "w2" {
+			t.Fatal(j.Owner)
+		}
+		began := time.Now()
+		g.stop()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+		if j := g.want(id, vedette.JobPending); j.Attempt != 0 {
+			t.Errorf("attempt %d is counted", j.Attempt)
+		}
+	})
+}
+
+func TestStopLetsHandlersEndByThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended bool
+		g := start(t, func(ctx context.Context, _ *vedette.Task) (string, error) {
+			time.Sleep(20 * time.Second)
+			ended = ctx.Err() != nil
+			return "", nil
+		})
+		id := g.push()
+		time.Sleep(time.Millisecond)
+		began := time.Now()
+		go func() {
+			time.Sleep(15 * time.Second)
+			if rescued, err := g.store.Queue().Rescue(context.Background(), g.lead()); err != nil || len(rescued) != 0 {
+				t.Error("it does not beat while it stops", rescued, err)
+			}
+		}()
+		g.stop()
+		if took := time.Since(began); took > 20*time.Second || ended {
+			t.Errorf("the stop took %v, ctx ended: %v", took, ended)
+		}
+		g.want(id, vedette.JobSucceeded)
+		late := g.push()
+		time.Sleep(time.Minute)
+		g.want(late, vedette.JobPending)
+	})
+}
+
+func TestWhatOutlastsTheGraceIsHandedBackAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cause error
+		g := start(t, func(ctx context.Context, _ *vedette.Task) (string, error) {
+			<-ctx.Done()
+			cause = context.Cause(ctx)
+			time.Sleep(2 * time.Second)
+			return "", ctx.Err()
+		})
+		id := g.push()
+		time.Sleep(time.Millisecond)
+		began := time.Now()
+		g.stop()
+		if took := time.Since(began); took != 32*time.Second || !errors.Is(cause, worker.ErrStopped) {
+			t.Errorf("the stop took %v, cause %v", took, cause)
+		}
+		if j := g.want(id, vedette.JobPending); j.Attempt != 0 || j.Error != "" {
+			t.Errorf("attempt %d, error %q", j.Attempt, j.Error)
+		}
+		if g.meter.ended[vedette.JobPending] != 1 {
+			t.Errorf("counted %v", g.meter.ended)
+		}
+	})
+}
+
+func TestWhatNeverReturnsStaysLeasedUntilTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, outlast(2*time.Hour))
+		id := g.push()
+		time.Sleep(time.Millisecond)
+		began := time.Now()
+		g.stop()
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("the stop took %v, want both graces", took)
+		}
+		g.want(id, vedette.JobStarted)
+		if rescued, err := g.store.Queue().Rescue(t.Context(), g.lead()); err != nil || len(rescued) != 0 {
+			t.Fatal(rescued, err)
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+func TestStopGivesUpOnAStoreThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, succeed)
+		synctest.Wait()
+		g.queue.set(func() {
+			g.queue.finish = func([]vedette.End) error { return errAway }
+			g.queue.beat = func(context.Context) error { return errAway }
+		})
+		g.push()
+		synctest.Wait()
+		began := time.Now()
+		g.stop()
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+	})
+}
+
+func TestDeafHandlerIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		g := start(t, outlast(time.Hour), func(c *worker.Config) { c.Log = logTo(&out) })
+		g.push(func(j *vedette.Job) { j.Timeout = time.Second })
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		g.stop()
+		if n := strings.Count(out.String(), "keeps its slot"); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, out.String())
+		}
+	})
+}
