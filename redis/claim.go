@@ -1,0 +1,159 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vedettehq/vedette"
+)
+
+// Claim takes jobs, as [vedette.Queue] says.
+func (q queue) Claim(ctx context.Context, owner string, n int, from ...vedette.Want) ([]vedette.Job, error) {
+	jobs, _, err := q.take(ctx, owner, n, from)
+	if err == nil && len(jobs) == 0 {
+		jobs, err = q.await(ctx, owner, n, from)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim jobs: %w", err)
+	}
+	return jobs, nil
+}
+
+// await claims as soon as there is something to be claimed.
+func (q queue) await(ctx context.Context, owner string, n int, from []vedette.Want) ([]vedette.Job, error) {
+	names := make([]string, 0, len(from))
+	for _, w := range from {
+		names = append(names, w.Queue)
+	}
+	x := q.s.wakes.join(roomsOf("queue", names...)...)
+	defer q.s.wakes.leave(x)
+	for {
+		jobs, sleep, err := q.take(ctx, owner, n, from)
+		if err != nil || len(jobs) > 0 {
+			return jobs, err
+		}
+		if err := q.s.wakes.wait(ctx, x, sleep); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take claims what there is, in pieces, or says for how long to sleep.
+func (q queue) take(ctx context.Context, owner string, n int, from []vedette.Want) (all []vedette.Job, sleep time.Duration, err error) {
+	if q.s.readOnly {
+		return nil, 0, vedette.ErrReadOnly
+	}
+	from = append([]vedette.Want(nil), from...)
+	for {
+		var jobs []vedette.Job
+		most := min(n-len(all), pieceJobs)
+		jobs, from, sleep, err = q.piece(ctx, owner, most, from)
+		all = append(all, jobs...)
+		if len(all) > 0 && err != nil {
+			return all, 0, nil // they are claimed, whatever comes of the others
+		}
+		if err != nil || len(jobs) < most || len(all) >= n || len(from) == 0 {
+			return all, sleep, err
+		}
+	}
+}
+
+// piece claims up to n jobs by one call, and returns what is still wanted. The call is not given up with
+// ctx: its jobs would be nobody's.
+func (q queue) piece(ctx context.Context, owner string, n int, from []vedette.Want) ([]vedette.Job, []vedette.Want, time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, 0, err
+	}
+	args := append(make([]any, 0, 2+2*len(from)), owner, n)
+	for _, w := range from {
+		args = append(args, w.Queue, w.N)
+	}
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	got, err := q.s.call(patient, "claim", args...)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	a := answerOf(got)
+	jobs := a.claimed()
+	left := a.left(from)
+	sleep := nap()
+	if us := a.int(); us >= 0 {
+		sleep = min(sleep, time.Duration(us)*time.Microsecond)
+	}
+	q.woken(a)
+	return jobs, left, sleep, a.err
+}
+
+// claimed reads rows of three values: ID, blob and record.
+func (a *answer) claimed() []vedette.Job {
+	list := a.list()
+	jobs := make([]vedette.Job, 0, len(list.rest)/3)
+	for list.more() {
+		j, err := jobOf(list.text(), list.text(), list.text(), 0, time.Time{})
+		j.Attempts = nil
+		list.fail(err)
+		jobs = append(jobs, j)
+	}
+	a.fail(list.err)
+	return jobs
+}
+
+// left reads how many were taken for each want, and returns what is left of them.
+func (a *answer) left(from []vedette.Want) []vedette.Want {
+	var rest []vedette.Want
+	counts := a.list()
+	for _, w := range from {
+		taken := int(counts.int())
+		if w.N > 0 && taken >= w.N {
+			continue
+		}
+		if w.N > 0 {
+			w.N -= taken
+		}
+		rest = append(rest, w)
+	}
+	a.fail(counts.err)
+	return rest
+}
+
+// Finish ends claims, as [vedette.Queue] says.
+func (q queue) Finish(ctx context.Context, ends ...vedette.End) (stale []vedette.Ref, err error) {
+	args, err := endArgs(ends)
+	if err != nil {
+		return nil, fmt.Errorf("finish jobs: %w", err)
+	}
+	for from := 0; from < len(args) || from == 0; {
+		to, size := from, 0
+		for to < len(args) && to-from < pieceJobs && (to == from || size < pieceBytes) {
+			size += len(args[to].([]byte))
+			to++
+		}
+		some, err := q.finish(ctx, ends[from:to], args[from:to])
+		if err != nil {
+			return nil, fmt.Errorf("finish jobs: %w", err)
+		}
+		stale = append(stale, some...)
+		from = max(to, 1)
+	}
+	return stale, nil
+}
+
+func (q queue) finish(ctx context.Context, ends []vedette.End, args []any) (stale []vedette.Ref, err error) {
+	got, err := q.s.call(ctx, "finish", args...)
+	if err != nil {
+		return nil, err
+	}
+	a := answerOf(got)
+	for list := a.list(); list.more(); {
+		i := list.int()
+		if i < 1 || i > int64(len(ends)) {
+			return nil, errors.Join(errShape, list.err)
+		}
+		stale = append(stale, ends[i-1].Ref)
+	}
+	q.woken(a)
+	return stale, a.err
+}

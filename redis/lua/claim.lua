@@ -1,0 +1,99 @@
+-- ARGV: owner, how many, then of each queue its name and how many are wanted.
+local name, n = ARGV[1], tonumber(ARGV[2])
+local o = owner_of(name)
+if not o or o.ends <= now then
+	return redis.error_reply(lost)
+end
+
+local taken = {}
+
+-- start_lane starts the first job of a lane.
+local function start_lane(member)
+	local lane = sub(member, 33)
+	local l = lane_of(lane)
+	call('ZREM', P .. 'lane:' .. lane, sub(member, 1, 32))
+	call('HDEL', P .. 'placed', lane)
+	occupy({limit = l.limit, rate = l.rate, every = l.every})
+	settle(lane)
+end
+
+-- fill takes from a queue until most are taken.
+local function fill(queue, most)
+	local ready, look = P .. 'ready:' .. queue, most
+	while #taken < most do
+		local list = call('ZRANGE', ready, 0, math.min(look, most - #taken) - 1)
+		local last = #list
+		if last == 0 then
+			return
+		end
+		for i, member in ipairs(list) do
+			taken[#taken + 1] = member
+			if #member > 32 then
+				last = i
+				break
+			end
+		end
+		call('ZREMRANGEBYRANK', ready, 0, last - 1)
+		look = 2 * last
+		if #list[last] > 32 then
+			start_lane(list[last])
+		end
+	end
+end
+
+quicken()
+local counts, open_queues = {}, {}
+for i = 3, #ARGV, 2 do
+	local queue, want, before = ARGV[i], tonumber(ARGV[i + 1]), #taken
+	if call('SISMEMBER', P .. 'paused', queue) == 0 then
+		open_queues[#open_queues + 1] = queue
+		promote(queue)
+		fill(queue, want > 0 and math.min(n, before + want) or n)
+	end
+	counts[#counts + 1] = #taken - before
+end
+
+if #taken == 0 then
+	local next = tonumber(call('ZRANGE', P .. 'slow', 0, 0, 'WITHSCORES')[2] or 0)
+	for _, queue in ipairs(open_queues) do
+		local at = tonumber(call('ZRANGE', P .. 'later:' .. queue, 0, 0, 'WITHSCORES')[2] or 0)
+		if at > 0 and (next == 0 or at < next) then
+			next = at
+		end
+	end
+	return {{}, counts, next > 0 and math.max(next - now, 0) or -1, names}
+end
+
+local ids = {}
+for i, member in ipairs(taken) do
+	ids[i] = sub(member, 17, 32)
+end
+local blobs, recs = fetch(P .. 'job', ids), fetch(P .. 'at', ids)
+local rows, written, own = {}, {}, {}
+local at8, meta, rec, same
+for i, id in ipairs(ids) do
+	local blob, old = blobs[i], recs[i]
+	local epoch, run8, packed = now, sub(taken[i], 9, 16), unpick('>I2c0', blob, 25)
+	-- Jobs that were pushed together and never claimed have the same record.
+	if old or run8 ~= at8 or packed ~= meta then
+		local j = parse(id, old, blob)
+		epoch = math.max(j.epoch + 1, now)
+		j.state, j.epoch, j.attempt, j.owner, j.beat, j.started, j.beaten = STARTED, epoch, j.attempt + 1, name, o.beats, now, now
+		j.finished = 0
+		release('waiting', j.m.waiting, id)
+		count(j.m.queue, 1)
+		rec, at8, meta, same = record(j), run8, packed, j.m
+		if old or j.m.waiting then
+			at8 = nil
+		end
+	else
+		count(same.queue, 1)
+	end
+	rows[3 * i - 2], rows[3 * i - 1], rows[3 * i] = id, blob, rec
+	written[2 * i - 1], written[2 * i] = id, rec
+	own[2 * i - 1], own[2 * i] = id, pack('>I8I4', epoch, o.beats)
+end
+many('HSET', P .. 'at', written)
+many('HSET', P .. 'own:' .. name, own)
+flush()
+return {rows, counts, 0, names}

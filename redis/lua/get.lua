@@ -1,0 +1,2 @@
+-- ARGV: IDs.
+return {rows(ARGV), now}

@@ -1,0 +1,4 @@
+-- Push of one piece.
+local refused = push(ARGV, 1, #ARGV)
+flush()
+return {refused, names}
