@@ -118,10 +118,11 @@ func (c *completer) take(last time.Time) ([]ending, time.Duration) {
 	if wait := batchWait - time.Since(last); wait > 0 && n < batchSize && !c.hurried {
 		return nil, wait
 	}
-	batch := slices.Clone(c.waiting[:min(n, batchSize)])
-	rest := copy(c.waiting, c.waiting[len(batch):])
-	clear(c.waiting[rest:])
-	c.waiting = c.waiting[:rest]
+	n = min(n, batchSize)
+	batch := c.waiting[:n:n]
+	if c.waiting = c.waiting[n:]; len(c.waiting) == 0 {
+		c.waiting = nil // the batch has its memory
+	}
 	return batch, 0
 }
 

@@ -27,6 +27,7 @@ type rig struct {
 	meter *meter
 	work  *worker.Worker
 	stop  func() // and wait for the end
+	n     int    // jobs pushed one by one, so that their IDs are in order
 }
 
 // start runs a worker with one handler for all jobs, named "h".
@@ -70,7 +71,8 @@ func (g *rig) run(h vedette.HandlerFunc, owner string, edit ...func(*worker.Conf
 // push adds a job, for which edit says more.
 func (g *rig) push(edit ...func(*vedette.Job)) vedette.ID {
 	g.Helper()
-	j := vedette.Job{ID: vedette.NewID(time.Now()), Handler: "h"}
+	g.n++
+	j := vedette.Job{ID: vedette.NewID(time.Now().Add(time.Duration(g.n) * time.Microsecond)), Handler: "h"}
 	for _, f := range edit {
 		f(&j)
 	}
