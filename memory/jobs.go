@@ -183,13 +183,17 @@ func (q *queue) Get(_ context.Context, id vedette.ID) (vedette.Job, error) {
 func (q *queue) List(_ context.Context, like vedette.Job, before vedette.ID, n int) ([]vedette.Job, error) {
 	now := q.lock()
 	defer q.unlock(now)
-	i := len(q.ids)
+	ids := q.ids
+	if like.Scraper != "" {
+		ids = q.runs[like.Scraper].ids()
+	}
+	i := len(ids)
 	if !before.IsZero() {
-		i, _ = slices.BinarySearchFunc(q.ids, before, compareIDs)
+		i, _ = slices.BinarySearchFunc(ids, before, compareIDs)
 	}
 	var page []vedette.Job
 	for i--; i >= 0 && len(page) < n; i-- {
-		if j := q.find(q.ids[i]); agrees(j.Job, like) {
+		if j := q.find(ids[i]); j != nil && agrees(j.Job, like) {
 			page = append(page, q.show(j))
 		}
 	}

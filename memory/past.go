@@ -52,6 +52,22 @@ func (q *queue) bury(j *job, state vedette.JobState, now time.Time) {
 	}
 }
 
+// ids returns those of all runs, in order.
+func (r *runs) ids() []vedette.ID {
+	if r == nil {
+		return nil
+	}
+	all := make([]vedette.ID, 0, len(r.past)+len(r.live))
+	for _, j := range r.past {
+		all = append(all, j.ID)
+	}
+	for id := range r.live {
+		all = append(all, id)
+	}
+	slices.SortFunc(all, compareIDs)
+	return all
+}
+
 // Retire drops history, as [vedette.Queue] says.
 func (q *queue) Retire(ctx context.Context, leader vedette.Lease, before time.Time) (bool, error) {
 	now := q.lock()
@@ -67,6 +83,10 @@ func (q *queue) Retire(ctx context.Context, leader vedette.Lease, before time.Ti
 				dropped++
 			}
 		}
+	}
+	if dropped > 0 {
+		q.ids = slices.DeleteFunc(q.ids, func(id vedette.ID) bool { return q.find(id) == nil })
+		q.ended = slices.DeleteFunc(q.ended, func(j *job) bool { return j.retired })
 	}
 	q.sweep(before, now)
 	return dropped == retireMost, nil
@@ -89,7 +109,7 @@ func (q *queue) retireOld(before time.Time) (dropped int) {
 	return dropped
 }
 
-// retire forgets a job of the past, but for its ID among all, which goes with the next sweep.
+// retire forgets a job of the past, but for its ID among all, which goes with the others.
 func (q *queue) retire(j *job) {
 	j.retired = true
 	delete(q.past, j.ID)
@@ -105,10 +125,8 @@ func (q *queue) retire(j *job) {
 	}
 }
 
-// sweep forgets what was known for the sake of what is gone.
+// sweep forgets owners and rates that nothing depends on any more.
 func (q *queue) sweep(before, now time.Time) {
-	q.ids = slices.DeleteFunc(q.ids, func(id vedette.ID) bool { return q.find(id) == nil })
-	q.ended = slices.DeleteFunc(q.ended, func(j *job) bool { return j.retired })
 	for name, o := range q.owners {
 		if o.ends.Before(before) && len(o.held) == 0 {
 			delete(q.owners, name)

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,10 +32,12 @@ type queue struct {
 	waiting map[string]*job // by UniqueWaiting
 	fired   map[fire]struct{}
 	runs    map[vedette.ScraperID]*runs
-	cursors map[vedette.ScraperID]vedette.Cursor
+	cursors map[vedette.ScraperID]*dueCursor
+	names   []vedette.ScraperID // of the cursors, in order
 
-	later    pile[*job]  // scheduled and retrying, by RunAt
-	slow     pile[*lane] // waiting for their rate
+	due      pile[*dueCursor] // those that are ever due again, by At
+	later    pile[*job]       // scheduled and retrying, by RunAt
+	slow     pile[*lane]      // waiting for their rate
 	lines    map[string]*line
 	lanes    map[laneKey]*lane
 	limits   map[string]*limit
@@ -54,7 +57,11 @@ func newQueue(l *leases, f *feed) *queue {
 		waiting: map[string]*job{},
 		fired:   map[fire]struct{}{},
 		runs:    map[vedette.ScraperID]*runs{},
-		cursors: map[vedette.ScraperID]vedette.Cursor{},
+		cursors: map[vedette.ScraperID]*dueCursor{},
+		due: newPile(
+			func(a, b *dueCursor) bool { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Scraper, b.Scraper)) < 0 },
+			func(c *dueCursor) *int { return &c.place },
+		),
 		later: newPile(
 			func(a, b *job) bool { return a.RunAt.Before(b.RunAt) },
 			func(j *job) *int { return &j.place },

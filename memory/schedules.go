@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -13,6 +12,12 @@ import (
 
 var _ vedette.Schedules = schedules{}
 
+// A dueCursor is kept with its place among those that are due.
+type dueCursor struct {
+	vedette.Cursor
+	place int
+}
+
 // schedules are the cursors that a queue keeps beside its jobs.
 type schedules struct{ q *queue }
 
@@ -20,10 +25,12 @@ func (s schedules) List(_ context.Context, after vedette.ScraperID, n int) ([]ve
 	s.q.mu.Lock()
 	defer s.q.mu.Unlock()
 	var page []vedette.Cursor
-	for _, id := range slices.Sorted(maps.Keys(s.q.cursors)) {
-		if id > after && len(page) < n {
-			page = append(page, s.q.cursors[id])
-		}
+	i, found := slices.BinarySearch(s.q.names, after)
+	if found {
+		i++
+	}
+	for _, id := range s.q.names[i:min(i+n, len(s.q.names))] {
+		page = append(page, s.q.cursors[id].Cursor)
 	}
 	return page, nil
 }
@@ -31,19 +38,19 @@ func (s schedules) List(_ context.Context, after vedette.ScraperID, n int) ([]ve
 func (s schedules) Due(_ context.Context, n int) (due []vedette.Cursor, next time.Time, err error) {
 	now := s.q.lock()
 	defer s.q.unlock(now)
-	for c := range maps.Values(s.q.cursors) {
-		switch {
-		case c.At.IsZero():
-		case !c.At.After(now):
-			due = append(due, c)
-		case next.IsZero() || c.At.Before(next):
+	for s.q.due.len() > 0 {
+		c := s.q.due.top()
+		if c.At.After(now) {
 			next = c.At
+			break
 		}
+		if len(due) == n {
+			break
+		}
+		s.q.due.drop(c)
+		defer s.q.due.put(c)
+		due = append(due, c.Cursor)
 	}
-	slices.SortFunc(due, func(a, b vedette.Cursor) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Scraper, b.Scraper))
-	})
-	due = due[:min(n, len(due))]
 	for i := range due {
 		due[i].Live = s.q.liveOf(due[i].Scraper)
 	}
@@ -85,20 +92,34 @@ func (s schedules) Fire(ctx context.Context, leader vedette.Lease, firings ...ve
 
 // fire does what f says, unless its cursor was moved since it was read.
 func (q *queue) fire(f vedette.Firing, now time.Time) {
-	at := q.cursors[f.Scraper]
-	if at.Version != f.Was.Version || !at.At.Equal(stamp(f.Was.At)) {
+	c := q.cursors[f.Scraper]
+	if c == nil {
+		c = &dueCursor{}
+	}
+	if c.Version != f.Was.Version || !c.At.Equal(stamp(f.Was.At)) {
 		return
 	}
 	q.cancel("the next run takes its place", f.Cancel, now)
 	q.terminate(f.Terminate, now)
 	refused := q.push(f.Push, now)
-	next := f.Now
-	if next.Version == 0 {
+	q.due.drop(c)
+	i, known := slices.BinarySearch(q.names, f.Scraper)
+	switch {
+	case f.Now.Version == 0 && known:
 		delete(q.cursors, f.Scraper)
+		q.names = slices.Delete(q.names, i, i+1)
 		return
+	case f.Now.Version == 0:
+		return
+	case !known:
+		q.names = slices.Insert(q.names, i, f.Scraper)
 	}
-	next.Scraper, next.Live = f.Scraper, nil
-	next.At, next.Last, next.Since = stamp(next.At), stamp(next.Last), stamp(next.Since)
-	next.Skipped += int64(len(refused))
-	q.cursors[f.Scraper] = next
+	c.Cursor = f.Now
+	c.Scraper, c.Live = f.Scraper, nil
+	c.At, c.Last, c.Since = stamp(c.At), stamp(c.Last), stamp(c.Since)
+	c.Skipped += int64(len(refused))
+	q.cursors[f.Scraper] = c
+	if !c.At.IsZero() {
+		q.due.put(c)
+	}
 }
