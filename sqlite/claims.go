@@ -1,9 +1,9 @@
 package sqlite
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"time"
 
@@ -11,13 +11,51 @@ import (
 	"github.com/vedettehq/vedette/internal/pack"
 )
 
-// lives returns how often an owner who lives has beaten.
-func (t *tx) lives(name string) (beats int64, err error) {
-	beats, lives, err := t.find("select beats from owners where name = ? and ends > ?", name, t.now)
-	if err == nil && !lives {
+// An owner is a worker that has beaten. One whose time ran out stays, so that it is not revived.
+type owner struct {
+	num   int64
+	name  string
+	beat  int64 // when it was last
+	beats int64
+}
+
+func scanOwner(row []driver.Value) owner {
+	return owner{row[0].(int64), row[1].(string), row[2].(int64), row[3].(int64)}
+}
+
+// lives returns an owner who lives.
+func (t *tx) lives(name string) (o owner, err error) {
+	err = t.query(func(row []driver.Value) error {
+		o = scanOwner(row)
+		return nil
+	}, "select num, name, beat, beats from owners where name = ? and ends > ?", name, t.now)
+	if err == nil && o.num == 0 {
 		err = fmt.Errorf("owner %q does not live: %w", name, vedette.ErrLeaseLost)
 	}
-	return beats, err
+	return o, err
+}
+
+// owner returns the one of a number.
+func (c *conn) owner(num int64) (o owner, err error) {
+	err = c.query(func(row []driver.Value) error {
+		o = scanOwner(row)
+		return nil
+	}, "select num, name, beat, beats from owners where num = ?", num)
+	return o, err
+}
+
+// owner returns the one of a number.
+func (t *tx) owner(num int64) (o owner, err error) {
+	o, known := t.owners[num]
+	if known {
+		return o, nil
+	}
+	if t.owners == nil {
+		t.owners = map[int64]owner{}
+	}
+	o, err = t.conn.owner(num)
+	t.owners[num] = o
+	return o, err
 }
 
 // Beat keeps owner alive, as [vedette.Queue] says.
@@ -32,23 +70,24 @@ func (q queue) Beat(ctx context.Context, owner string, ttl time.Duration, held .
 	return orders, nil
 }
 
-func (t *tx) beat(owner string, ttl time.Duration, held []vedette.Ref) ([]vedette.Order, error) {
-	_, err := t.exec("insert into owners values (?, ?, 0, 0) on conflict do nothing", owner, t.now+1)
+func (t *tx) beat(name string, ttl time.Duration, held []vedette.Ref) ([]vedette.Order, error) {
+	_, err := t.exec(`insert into owners select max(coalesce(max(num), 0), 16777216) + 1, ?1, ?2 + 1, 0, 0 from owners
+		where true on conflict do nothing`, name, t.now)
 	if err != nil {
 		return nil, err
 	}
-	beats, err := t.lives(owner)
+	o, err := t.lives(name)
 	if err != nil {
 		return nil, err
 	}
-	beats++
-	_, err = t.exec("update owners set ends = ?, beat = ?, beats = ? where name = ?", t.now+ttl.Microseconds(), t.now, beats, owner)
+	o.beats++
+	_, err = t.exec("update owners set ends = ?, beat = ?, beats = ? where num = ?", t.now+ttl.Microseconds(), t.now, o.beats, o.num)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := t.rows("select "+rowColumns+" from jobs where owner = ? and state = 3", owner)
+	rows, err := t.rows("select "+rowColumns+" from jobs where owner = ? and state = 3", o.num)
 	if err == nil {
-		rows, err = t.handBack(rows, held, beats)
+		rows, err = t.handBack(rows, held, o.beats)
 	}
 	if err != nil {
 		return nil, err
@@ -126,26 +165,35 @@ func checkEnds(ends []vedette.End) error {
 	return nil
 }
 
+// finish ends claims by ID and epoch alone.
 func (t *tx) finish(ends []vedette.End) (stale []vedette.Ref, err error) {
+	ids := make([]vedette.ID, len(ends))
+	for i := range ends {
+		ids[i] = ends[i].Job
+	}
+	rows, err := t.rowsOf(ids)
+	if err != nil {
+		return nil, err
+	}
 	for i := range ends {
 		e := &ends[i]
-		valid, err := t.finish1(e)
+		valid, err := t.finish1(rows[e.Job], e)
 		if err != nil {
 			return nil, fmt.Errorf("job %s: %w", e.Job, err)
 		}
 		if !valid {
 			stale = append(stale, e.Ref)
 		}
+		if r := rows[e.Job]; r != nil && r.state > retrying {
+			delete(rows, e.Job)
+		}
 	}
 	return stale, nil
 }
 
-// finish1 ends a claim, and reports whether it was one, or has said the same before.
-func (t *tx) finish1(e *vedette.End) (valid bool, err error) {
-	r, err := t.row(e.Job)
-	if err != nil {
-		return false, err
-	}
+// finish1 ends a claim of r, which may be nil, and reports whether it was one, or has said the
+// same before.
+func (t *tx) finish1(r *row, e *vedette.End) (valid bool, err error) {
 	if r == nil {
 		return t.heard(e)
 	}
@@ -179,14 +227,14 @@ func (t *tx) end(r *row, e vedette.End, last *tail, bump int64) error {
 		return err
 	}
 	last.result, last.err = cmp.Or(e.Result, last.result), cmp.Or(e.Error, last.err)
-	runAt := r.runAt
 	if state == vedette.JobPending {
 		r.attempt--
-	} else {
-		t.attempt(r, last, state, e.Error)
-		runAt = cmp.Or(pack.Micros(e.RunAt), t.now)
+		return t.vacated(r, state, r.runAt, last, bump)
 	}
-	return t.vacated(r, state, runAt, last, bump)
+	if err := t.attempt(r, last, state, e.Error); err != nil {
+		return err
+	}
+	return t.vacated(r, state, cmp.Or(pack.Micros(e.RunAt), t.now), last, bump)
 }
 
 // outcome returns what becomes of r when its claim ends as state.
@@ -207,53 +255,36 @@ func (t *tx) outcome(r *row, state vedette.JobState) (vedette.JobState, error) {
 }
 
 // attempt notes how the attempt of r ended.
-func (t *tx) attempt(r *row, last *tail, state vedette.JobState, why string) {
+func (t *tx) attempt(r *row, last *tail, state vedette.JobState, why string) error {
+	o, err := t.owner(r.owner)
 	last.attempts = pack.AppendAttempts(last.attempts, vedette.Attempt{
-		Epoch: r.epoch, Owner: r.owner, StartedAt: pack.TimeOf(r.started), FinishedAt: pack.TimeOf(t.now), State: state, Error: why,
+		Epoch: r.epoch, Owner: o.name, StartedAt: pack.TimeOf(r.started), FinishedAt: pack.TimeOf(t.now), State: state, Error: why,
 	})
+	return err
 }
 
 // vacated takes r from its owner, to run again at a time or to be history.
 func (t *tx) vacated(r *row, state vedette.JobState, runAt int64, last *tail, bump int64) error {
-	if err := t.vacate(r); err != nil {
+	o, err := t.owner(r.owner)
+	if err == nil {
+		err = t.vacate(r)
+	}
+	if err != nil {
 		return err
 	}
 	r.epoch += bump
 	if state != vedette.JobPending && state != vedette.JobRetrying {
-		beatAt, err := t.beatOf(r.owner)
-		if err == nil {
-			err = t.leave(r)
-		}
-		if err != nil {
-			return err
-		}
 		r.state = pack.JobStateNum(state)
-		return t.bury(r, max(beatAt, r.started), last)
+		return t.bury(r, o, last)
 	}
-	r.state, r.runAt, r.owner, r.started = retrying, runAt, "", 0
-	if last.result == "" && last.err == "" && len(last.said) == 0 && len(last.attempts) == 0 {
-		r.tail = nil
-	} else {
+	r.state, r.runAt, r.owner, r.started, r.tail = retrying, runAt, nobody, 0, nil
+	if !last.empty() {
 		r.tail = last.append(nil)
 	}
 	if err := t.enter(r); err != nil {
 		return err
 	}
 	return t.save(r)
-}
-
-// beatOf returns when an owner beat last.
-func (t *tx) beatOf(name string) (at int64, err error) {
-	at, known := t.beats[name]
-	if known {
-		return at, nil
-	}
-	at, err = t.int("select beat from owners where name = ?", name)
-	if t.beats == nil {
-		t.beats = map[string]int64{}
-	}
-	t.beats[name] = at
-	return at, err
 }
 
 // Rescue ends claims that nobody will end, as [vedette.Queue] says.
@@ -282,21 +313,27 @@ func (t *tx) leads(leader vedette.Lease) error {
 }
 
 func (t *tx) rescueAll() (rescued []vedette.Job, err error) {
-	lost, err := t.rows("select "+rowColumns+" from jobs where state = 3 and owner in (select name from owners where ends <= ?)", t.now)
+	lost, err := t.rows("select "+rowColumns+" from owners cross join jobs on owner = owners.num and state = 3 where ends <= ?", t.now)
 	if err != nil {
 		return nil, err
 	}
-	late, err := t.rows("select "+rowColumns+" from jobs where cancel_at > 0 and cancel_at <= ? and state = 3", t.now-vedette.CancelGrace.Microseconds())
+	late, err := t.rows("select "+rowColumns+" from cancels cross join jobs on jobs.id = job where at <= ?", t.now-vedette.CancelGrace.Microseconds())
 	if err != nil {
 		return nil, err
 	}
+	seen := map[vedette.ID]bool{}
 	for i, r := range append(lost, late...) {
-		why := fmt.Sprintf("owner %s was lost", r.owner)
-		if i >= len(lost) {
-			why = "did not end when it was told to"
-			if containsRow(lost, r.id) {
-				continue
+		if seen[r.id] {
+			continue
+		}
+		seen[r.id] = true
+		why := "did not end when it was told to"
+		if i < len(lost) {
+			o, err := t.owner(r.owner)
+			if err != nil {
+				return nil, err
 			}
+			why = fmt.Sprintf("owner %s was lost", o.name)
 		}
 		j, err := t.rescue(r, why)
 		if err != nil {
@@ -305,15 +342,6 @@ func (t *tx) rescueAll() (rescued []vedette.Job, err error) {
 		rescued = append(rescued, j)
 	}
 	return rescued, nil
-}
-
-func containsRow(rows []*row, id vedette.ID) bool {
-	for _, r := range rows {
-		if bytes.Equal(r.id[:], id[:]) {
-			return true
-		}
-	}
-	return false
 }
 
 // rescue ends the claim of r: what it was to do is done again at once, in its old place, if it
@@ -331,13 +359,19 @@ func (t *tx) rescue(r *row, why string) (j vedette.Job, err error) {
 		return j, err
 	}
 	last.err = why
-	t.attempt(r, &last, state, why)
+	o, err := t.owner(r.owner)
+	if err == nil {
+		err = t.attempt(r, &last, state, why)
+	}
+	if err != nil {
+		return j, err
+	}
 	if err = t.vacated(r, state, r.runAt, &last, 1); err != nil {
 		return j, err
 	}
 	r.tail = last.append(nil)
 	if j, err = r.job(); !j.State.Live() {
-		j.FinishedAt = pack.TimeOf(t.now)
+		j.Owner, j.FinishedAt = o.name, pack.TimeOf(t.now)
 	}
 	return j, err
 }

@@ -194,10 +194,12 @@ func (t *tx) do(f func(*tx) error) error {
 	if err := f(t); err != nil {
 		return err
 	}
-	if err := t.settle(); err != nil {
-		return err
+	for _, rest := range []func() error{t.dig, t.settle, t.flush} {
+		if err := rest(); err != nil {
+			return err
+		}
 	}
-	return t.flush()
+	return nil
 }
 
 // fail undoes all that was done. What the store remembers may be of it.

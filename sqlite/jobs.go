@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/internal/pack"
@@ -40,44 +41,103 @@ func checkJobs(jobs []vedette.Job) error {
 
 // push adds jobs that make sense, and returns those that others keep out.
 func (t *tx) push(jobs []vedette.Job) (refused []vedette.ID, err error) {
-	var buf []byte
+	if err := t.dig(); err != nil {
+		return nil, err
+	}
+	var plain []any
 	for i := range jobs {
-		j := jobs[i]
-		j.Queue, j.MaxAttempts = cmp.Or(j.Queue, vedette.DefaultQueue), max(j.MaxAttempts, 1)
-		j.CreatedAt = pack.TimeOf(t.now)
-		buf = pack.AppendJob(buf[:0], &j)
-		out, err := t.admit(&j, buf)
+		r, err := t.fresh(jobs[i])
 		if err != nil {
-			return nil, fmt.Errorf("job %s: %w", j.ID, err)
+			return nil, err
+		}
+		if r.flags == 0 {
+			plain = append(plain, r.id[:], r.lane, r.state, r.priority, r.runAt, r.body)
+			continue
+		}
+		out, err := t.admit(r, &plain)
+		if err != nil {
+			return nil, fmt.Errorf("job %s: %w", r.id, err)
 		}
 		if out {
-			refused = append(refused, j.ID)
+			refused = append(refused, r.id)
 		}
 	}
-	return refused, nil
+	return refused, t.plant(&plain)
 }
 
-// admit adds one job, unless it is no news, and reports whether others keep it out.
-func (t *tx) admit(j *vedette.Job, body []byte) (out bool, err error) {
+// fresh returns the row of a job that is new; what it is to hold stands in its flags.
+func (t *tx) fresh(j vedette.Job) (*row, error) {
+	j.Queue, j.MaxAttempts = cmp.Or(j.Queue, vedette.DefaultQueue), max(j.MaxAttempts, 1)
+	j.CreatedAt = pack.TimeOf(t.now)
+	num, err := t.queue(j.Queue)
+	if err != nil {
+		return nil, err
+	}
+	r := &row{
+		id: j.ID, lane: num, state: scheduled, priority: int64(j.Priority), runAt: cmp.Or(pack.Micros(j.RunAt), t.now),
+		owner: nobody, body: pack.AppendJob(nil, &j), pushed: &j,
+	}
+	for flag, is := range map[int64]bool{
+		isUnique: j.Unique != "", isWaiting: j.UniqueWaiting != "", isLimited: j.LimitKey != "",
+		isHeld: j.Limit > 0 || j.RateEvery > 0, isRun: j.Scraper != "", isFired: j.Fired,
+	} {
+		if is {
+			r.flags |= flag
+		}
+	}
+	if r.flags == 0 {
+		err = t.enter(r)
+	}
+	return r, err
+}
+
+// seeds is how many jobs one statement adds.
+const (
+	seeds    = 25
+	seedArgs = 6
+)
+
+// plant adds jobs that hold nothing, but for those that are known.
+func (t *tx) plant(plain *[]any) error {
+	const known = ` as v where not exists (select 1 from past where id = v.column1)
+		on conflict do nothing`
+	for rest := *plain; len(rest) > 0; {
+		n := 1
+		if len(rest) >= seeds*seedArgs {
+			n = seeds
+		}
+		text := "insert into jobs select v.column1, v.column2, v.column3, v.column4, v.column5, 16777216, zeroblob(36), v.column6 from (values (?, ?, ?, ?, ?, ?)" +
+			strings.Repeat(", (?, ?, ?, ?, ?, ?)", n-1) + ")" + known
+		if _, err := t.exec(text, rest[:n*seedArgs]...); err != nil {
+			return fmt.Errorf("add jobs: %w", err)
+		}
+		rest = rest[n*seedArgs:]
+	}
+	*plain = (*plain)[:0]
+	return nil
+}
+
+// admit adds one job that holds something, unless it is known, and reports whether others keep
+// it out. Those before it are to be there.
+func (t *tx) admit(r *row, before *[]any) (out bool, err error) {
+	j := r.pushed
+	if err := t.plant(before); err != nil {
+		return false, err
+	}
 	known, err := t.known(j)
 	if err != nil || known {
 		return false, err
 	}
-	r := row{
-		id: j.ID, state: scheduled, priority: int64(j.Priority), runAt: cmp.Or(pack.Micros(j.RunAt), t.now),
-		scraper: string(j.Scraper), body: body, pushed: j,
-	}
-	if r.queue, err = t.queue(j.Queue); err != nil {
-		return false, err
-	}
-	if out, err = t.hold(&r, j); out || err != nil {
+	if out, err = t.keptOut(r, j); out || err != nil {
 		return out, err
 	}
-	if err := t.enter(&r); err != nil {
-		return false, err
+	if err = t.hold(r, j); err == nil {
+		err = t.enter(r)
 	}
-	_, err = t.exec("insert into jobs values (?, ?, ?, ?, ?, ?, 0, 0, ?, '', 0, 0, 0, ?, null, ?)",
-		r.id[:], r.queue, r.lane, r.state, r.priority, r.runAt, r.flags, r.scraper, r.body)
+	if err == nil {
+		_, err = t.exec("insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?)",
+			r.id[:], r.lane, r.state, r.priority, r.runAt, r.owner, r.stored(), r.body)
+	}
 	return false, err
 }
 
@@ -91,48 +151,30 @@ func (t *tx) known(j *vedette.Job) (bool, error) {
 	return known, err
 }
 
-// hold takes for j what it holds while it lives, and reports whether others have it.
-func (t *tx) hold(r *row, j *vedette.Job) (out bool, err error) {
-	if j.LimitKey != "" {
-		r.flags |= isLimited
-	}
-	if j.Limit > 0 || j.RateEvery > 0 {
-		r.flags |= isHeld
-	}
-	for kind, key := range map[int64]string{isUnique: j.Unique, isWaiting: j.UniqueWaiting} {
-		if key == "" {
-			continue
+// keptOut reports whether others have a key of r.
+func (t *tx) keptOut(r *row, j *vedette.Job) (out bool, err error) {
+	for flag, key := range map[int64]string{isUnique: j.Unique, isWaiting: j.UniqueWaiting} {
+		if err == nil && !out && r.flags&flag != 0 {
+			_, out, err = t.find("select 1 from keys where kind = ? and key = ?", flag, key)
 		}
-		_, taken, err := t.find("select 1 from keys where kind = ? and key = ?", kind, key)
-		if err != nil || taken {
-			return taken, err
-		}
-		r.flags |= kind
 	}
-	return false, t.note(r, j)
+	return out, err
 }
 
-// note writes what r holds, and what it is found by.
-func (t *tx) note(r *row, j *vedette.Job) (err error) {
-	insert := func(text string, args ...any) {
-		if err == nil {
+// hold writes what r holds.
+func (t *tx) hold(r *row, j *vedette.Job) (err error) {
+	take := func(flag int64, text string, args ...any) {
+		if err == nil && r.flags&flag != 0 {
 			_, err = t.exec(text, args...)
 		}
 	}
-	if r.flags&isUnique != 0 {
-		insert("insert into keys values (?, ?, ?)", int64(isUnique), j.Unique, j.ID[:])
-	}
-	if r.flags&isWaiting != 0 {
-		insert("insert into keys values (?, ?, ?)", int64(isWaiting), j.UniqueWaiting, j.ID[:])
-	}
-	if j.Fired {
-		insert("insert into fires values (?, ?)", r.scraper, pack.Micros(j.FireAt))
-	}
-	if r.scraper != "" {
-		insert(`insert into runs values (?, ?, ?, 1, 0) on conflict do update
-			set live = live + 1, keep = case when excluded.last > last then excluded.keep else keep end, last = max(last, excluded.last)`,
-			r.scraper, j.ID[:], int64(j.Keep))
-	}
+	take(isUnique, "insert into keys values (?, ?, ?)", int64(isUnique), j.Unique, j.ID[:])
+	take(isWaiting, "insert into keys values (?, ?, ?)", int64(isWaiting), j.UniqueWaiting, j.ID[:])
+	take(isFired, "insert into fires values (?, ?)", string(j.Scraper), pack.Micros(j.FireAt))
+	take(isRun, "insert into live values (?, ?)", string(j.Scraper), j.ID[:])
+	take(isRun, `insert into runs values (?, ?, ?, 1, 0) on conflict do update
+		set live = live + 1, keep = case when excluded.last > last then excluded.keep else keep end, last = max(last, excluded.last)`,
+		string(j.Scraper), j.ID[:], int64(j.Keep))
 	return err
 }
 
@@ -166,22 +208,13 @@ func (t *tx) stop(r *row, reason string) error {
 	}
 	last.cancel = reason
 	r.cancelAt = t.now
-	if r.state == started {
-		r.tail = last.append(nil)
-		return t.save(r)
+	if r.state != started {
+		r.state = pack.JobStateNum(vedette.JobCancelled)
+		return t.bury(r, owner{}, &last)
 	}
-	if err := t.leave(r); err != nil {
+	if _, err := t.exec("insert into cancels values (?, ?)", r.id[:], r.cancelAt); err != nil {
 		return err
 	}
-	r.state = pack.JobStateNum(vedette.JobCancelled)
-	return t.bury(r, 0, &last)
-}
-
-// leave takes r out of the table of live jobs.
-func (t *tx) leave(r *row) error {
-	if r.lane != 0 {
-		t.unsettle(r.lane)
-	}
-	_, err := t.exec("delete from jobs where id = ?", r.id[:])
-	return err
+	r.tail = last.append(nil)
+	return t.save(r)
 }

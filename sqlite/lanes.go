@@ -49,8 +49,8 @@ func rate(j *vedette.Job) (key string, every, burst int64) {
 	return j.RateKey, max(j.RateEvery.Microseconds(), 1), int64(max(j.RateBurst, 1))
 }
 
-// lane returns the number of the lane that r waits in.
-func (t *tx) lane(r *row) (int64, error) {
+// laneOf returns the lane that r, which is in that of its queue, waits in: its number, negative.
+func (t *tx) laneOf(r *row) (int64, error) {
 	j, err := r.said()
 	if err != nil {
 		return 0, err
@@ -60,12 +60,12 @@ func (t *tx) lane(r *row) (int64, error) {
 		limitKey = ""
 	}
 	rateKey, every, burst := rate(j)
-	args := []any{r.queue, limitKey, int64(j.Limit), rateKey, every, burst}
-	num, known, err := t.find(`select num from lanes
+	args := []any{r.lane, limitKey, int64(j.Limit), rateKey, every, burst}
+	num, known, err := t.find(`select -num from lanes
 		where queue = ? and limit_key = ? and most = ? and rate_key = ? and every = ? and burst = ?`, args...)
 	if err == nil && !known {
 		num, err = t.int(`insert into lanes (queue, limit_key, most, rate_key, every, burst, held, at)
-			values (?, ?, ?, ?, ?, ?, 1, 0) returning num`, args...)
+			values (?, ?, ?, ?, ?, ?, 1, 0) returning -num`, args...)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("find lane: %w", err)
@@ -84,7 +84,7 @@ func (t *tx) enter(r *row) (err error) {
 		t.ready = true
 		return nil
 	}
-	if r.lane, err = t.lane(r); err == nil {
+	if r.lane, err = t.laneOf(r); err == nil {
 		t.unsettle(r.lane)
 	}
 	return err
@@ -124,20 +124,18 @@ func (t *tx) settle1(num int64) error {
 	err := t.query(func(row []driver.Value) error {
 		head = append(head, row...)
 		return nil
-	}, `select priority, run_at, id from jobs
-		where queue = (select queue from lanes where num = ?1) and lane = ?1 and state = 2
-		order by priority, run_at, id limit 1`, num)
+	}, "select priority, run_at, id from jobs where lane = ? and state = 2 order by priority, run_at, id limit 1", num)
 	if err != nil {
 		return err
 	}
 	if head == nil {
-		_, err = t.exec("delete from lanes where num = ?", num)
+		_, err = t.exec("delete from lanes where num = ?", -num)
 		return err
 	}
 	held, at, err := t.held(num)
 	if err == nil {
 		_, err = t.exec("update lanes set held = ?, at = ?, priority = ?, run_at = ?, job = ? where num = ?",
-			held, at, head[0], head[1], head[2], num)
+			held, at, head[0], head[1], head[2], -num)
 	}
 	t.ready = t.ready || held == isOpen
 	return err
@@ -161,35 +159,34 @@ func (t *tx) held(num int64) (held, at int64, err error) {
 		return nil
 	}, `select most, every, burst, started, clock from lanes
 			left join limits on limits.key = limit_key and most > 0 left join rates on rates.key = rate_key and every > 0
-		where num = ?`, num)
+		where num = ?`, -num)
 	return held, at, err
 }
 
 // occupy counts a start of r against its limits.
-func (t *tx) occupy(r *row) error {
-	if r.flags&(isLimited|isHeld) == 0 {
-		return nil
-	}
-	j, err := r.said()
-	if err == nil && r.flags&isLimited != 0 {
+func (t *tx) occupy(r *row, j *vedette.Job) (err error) {
+	if r.flags&isLimited != 0 {
 		_, err = t.exec("insert into limits values (?, 1) on conflict do update set started = started + 1", j.LimitKey)
 		if err == nil {
-			err = t.unsettleBy("select num from lanes where limit_key = ? and most > 0", j.LimitKey)
+			err = t.unsettleBy("select -num from lanes where limit_key = ? and most > 0", j.LimitKey)
 		}
 	}
 	if key, every, _ := rate(j); err == nil && every > 0 {
 		_, err = t.exec("insert into rates values (?1, ?2 + ?3) on conflict do update set clock = max(clock, ?2) + ?3", key, t.now, every)
 		if err == nil {
-			err = t.unsettleBy("select num from lanes where rate_key = ? and every > 0", key)
+			err = t.unsettleBy("select -num from lanes where rate_key = ? and every > 0", key)
 		}
 	}
 	return err
 }
 
-// vacate frees the slot of r, which is started no more.
-func (t *tx) vacate(r *row) error {
-	if r.flags&isLimited == 0 {
-		return nil
+// vacate frees the slot of r, which is started no more, and forgets that it was to end.
+func (t *tx) vacate(r *row) (err error) {
+	if r.cancelAt != 0 {
+		_, err = t.exec("delete from cancels where job = ?", r.id[:])
+	}
+	if err != nil || r.flags&isLimited == 0 {
+		return err
 	}
 	j, err := r.said()
 	if err != nil {
@@ -200,7 +197,7 @@ func (t *tx) vacate(r *row) error {
 		_, err = t.exec("delete from limits where key = ?", j.LimitKey)
 	}
 	if err == nil {
-		err = t.unsettleBy("select num from lanes where limit_key = ? and most > 0", j.LimitKey)
+		err = t.unsettleBy("select -num from lanes where limit_key = ? and most > 0", j.LimitKey)
 	}
 	return err
 }
@@ -216,11 +213,11 @@ func (t *tx) promote() error {
 			err = t.enter(r)
 		}
 		if err == nil {
-			_, err = t.exec("update jobs set state = 2, lane = ? where id = ?", r.lane, r.id[:])
+			_, err = t.exec("update jobs set lane = ?, state = 2 where id = ?", r.lane, r.id[:])
 		}
 	}
 	if err == nil {
-		err = t.unsettleBy("select num from lanes where held = 2 and at <= ?", t.now)
+		err = t.unsettleBy("select -num from lanes where held = 2 and at <= ?", t.now)
 	}
 	if err != nil {
 		return fmt.Errorf("promote what is due: %w", err)

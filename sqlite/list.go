@@ -56,12 +56,12 @@ func (c *conn) job(id vedette.ID) (vedette.Job, error) {
 // A viewer shows live jobs as they are at one time.
 type viewer struct {
 	*conn
-	now   int64
-	beats map[string]int64
+	now    int64
+	owners map[int64]owner
 }
 
 func newViewer(c *conn) *viewer {
-	return &viewer{c, time.Now().UnixMicro(), map[string]int64{}}
+	return &viewer{c, time.Now().UnixMicro(), map[int64]owner{}}
 }
 
 // show returns r as callers see it.
@@ -70,12 +70,12 @@ func (v *viewer) show(r *row) (vedette.Job, error) {
 	switch {
 	case err != nil:
 	case r.state == started:
-		beat, known := v.beats[r.owner]
+		o, known := v.owners[r.owner]
 		if !known {
-			beat, err = v.int("select beat from owners where name = ?", r.owner)
-			v.beats[r.owner] = beat
+			o, err = v.owner(r.owner)
+			v.owners[r.owner] = o
 		}
-		j.BeatAt = pack.TimeOf(max(beat, r.started))
+		j.Owner, j.BeatAt = o.name, pack.TimeOf(max(o.beat, r.started))
 	case r.runAt <= v.now:
 		j.State = vedette.JobPending
 	}
@@ -123,19 +123,22 @@ func agrees(j, like *vedette.Job) bool {
 
 // live returns live jobs that agree with like.
 func (c *conn) live(like vedette.Job, before vedette.ID, n int) ([]vedette.Job, error) {
-	text, args := "select "+rowColumns+" from jobs where id < ?", []any{before[:]}
+	text, args := "select "+rowColumns+" from jobs where jobs.id < ?", []any{before[:]}
 	switch {
 	case like.Scraper != "":
-		text, args = text+" and scraper = ? and scraper > ''", append(args, string(like.Scraper))
+		text = "select " + rowColumns + " from live cross join jobs on jobs.id = job where job < ? and scraper = ?"
+		args = append(args, string(like.Scraper))
 	case like.Owner != "":
-		text, args = text+" and state = 3 and owner = ?", append(args, like.Owner)
+		text, args = text+" and state = 3 and owner = (select num from owners where name = ?)", append(args, like.Owner)
 	}
 	v := newViewer(c)
 	return c.pageOf(like, n, func(from []driver.Value) (vedette.Job, error) {
 		var r row
-		scanRow(from, &r)
+		if err := scanRow(from, &r); err != nil {
+			return vedette.Job{}, err
+		}
 		return v.show(&r)
-	}, text+" order by id desc", args...)
+	}, text+" order by 1 desc", args...)
 }
 
 // ended returns history that agrees with like.

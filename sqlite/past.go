@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/internal/pack"
@@ -14,7 +15,7 @@ type past struct {
 	id       vedette.ID
 	state    int64
 	finished int64
-	life     []byte // see appendLife
+	life     []byte // see appendPast
 	body     []byte
 }
 
@@ -37,30 +38,35 @@ func (c *conn) past(id vedette.ID) (found *past, err error) {
 	return found, err
 }
 
-// appendLife appends what a row says when its job has ended: numbers, the owner, and the tail.
-func (r *row) appendLife(b []byte, beatAt int64, t *tail) []byte {
-	for _, n := range []int64{r.runAt, r.epoch, r.attempt, r.started, beatAt, int64(len(r.owner))} {
+// appendPast appends what is kept of a row when its job has ended: numbers, the owner, and the
+// tail.
+func (r *row) appendPast(b []byte, o owner, last *tail) []byte {
+	beatAt := int64(0)
+	if r.started > 0 {
+		beatAt = max(o.beat, r.started)
+	}
+	for _, n := range []int64{r.runAt, r.epoch, r.attempt, r.started, beatAt, int64(len(o.name))} {
 		b = binary.AppendVarint(b, n)
 	}
-	return t.append(append(b, r.owner...))
+	return last.append(append(b, o.name...))
 }
 
 // job returns p with its attempts.
 func (p *past) job() (j vedette.Job, err error) {
 	j.ID = p.id
 	err = pack.Job(p.body, &j)
-	var t tail
+	var last tail
 	if err == nil {
-		t, err = p.read(&j)
+		last, err = p.read(&j)
 	}
 	if err == nil {
-		j.Attempts, err = pack.Attempts(t.attempts)
+		j.Attempts, err = pack.Attempts(last.attempts)
 	}
 	if err != nil {
 		return j, fmt.Errorf("stored job %s: %w", p.id, err)
 	}
 	j.State, j.FinishedAt = pack.JobStateOf(p.state), pack.TimeOf(p.finished)
-	j.Cancel, j.Result, j.Error = t.cancel, t.result, t.err
+	j.Cancel, j.Result, j.Error = last.cancel, last.result, last.err
 	return j, nil
 }
 
@@ -85,41 +91,70 @@ func (p *past) read(j *vedette.Job) (tail, error) {
 	return tailOf(rest[length:])
 }
 
-// bury makes r, which is in the table of live jobs no more, history of its state.
-func (t *tx) bury(r *row, beatAt int64, last *tail) error {
-	if err := t.release(r, isUnique|isWaiting); err != nil {
-		return err
+// bury makes r, which nobody owns any more, history of its state. It is written with the next
+// write of graves.
+func (t *tx) bury(r *row, o owner, last *tail) error {
+	if r.lane < 0 {
+		t.unsettle(r.lane)
 	}
-	_, err := t.exec("insert into past (id, state, finished, scraper, life, body) values (?, ?, ?, ?, ?, ?)",
-		r.id[:], r.state, t.now, r.scraper, r.appendLife(nil, beatAt, last), r.body)
-	if err == nil && r.scraper != "" {
-		_, err = t.exec("update runs set live = live - 1, past = past + 1 where scraper = ?", r.scraper)
+	scraper := ""
+	if r.flags != 0 {
+		j, err := r.said()
+		if err == nil {
+			scraper = string(j.Scraper)
+			err = t.release(r, j, isUnique|isWaiting|isRun)
+		}
+		if err != nil {
+			return fmt.Errorf("free what job %s holds: %w", r.id, err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("keep job %s: %w", r.id, err)
-	}
+	t.buried = append(t.buried, r.id)
+	t.graves = append(t.graves, r.id[:], r.state, t.now, scraper, r.appendPast(nil, o, last), r.body)
 	return nil
 }
 
-// release frees the keys that r holds, of those that are asked for.
-func (t *tx) release(r *row, flags int64) error {
-	held := r.flags & flags & (isUnique | isWaiting)
-	if held == 0 {
-		return nil
-	}
-	j, err := r.said()
-	if err != nil {
-		return err
-	}
-	if held&isUnique != 0 {
-		_, err = t.exec("delete from keys where kind = ? and key = ?", int64(isUnique), j.Unique)
-	}
-	if err == nil && held&isWaiting != 0 {
-		_, err = t.exec("delete from keys where kind = ? and key = ?", int64(isWaiting), j.UniqueWaiting)
-	}
+// release frees what r holds, of that which is asked for.
+func (t *tx) release(r *row, j *vedette.Job, flags int64) (err error) {
+	held := r.flags & flags
 	r.flags &^= held
-	if err != nil {
-		return fmt.Errorf("free keys of job %s: %w", r.id, err)
+	drop := func(flag int64, text string, args ...any) {
+		if err == nil && held&flag != 0 {
+			_, err = t.exec(text, args...)
+		}
 	}
+	drop(isUnique, "delete from keys where kind = ? and key = ?", int64(isUnique), j.Unique)
+	drop(isWaiting, "delete from keys where kind = ? and key = ?", int64(isWaiting), j.UniqueWaiting)
+	drop(isRun, "delete from live where scraper = ? and job = ?", string(j.Scraper), r.id[:])
+	drop(isRun, "update runs set live = live - 1, past = past + 1 where scraper = ?", string(j.Scraper))
+	return err
+}
+
+// graves is how many jobs one statement writes to history.
+const graves = 25
+
+const (
+	onePast  = "insert into past (id, state, finished, scraper, life, body) values (?, ?, ?, ?, ?, ?)"
+	pastArgs = 6
+)
+
+// dig moves what was buried from the table of live jobs to history.
+func (t *tx) dig() error {
+	for i := range t.buried {
+		if _, err := t.exec("delete from jobs where id = ?", t.buried[i][:]); err != nil {
+			return fmt.Errorf("end job %s: %w", t.buried[i], err)
+		}
+	}
+	many := onePast + strings.Repeat(", (?, ?, ?, ?, ?, ?)", graves-1)
+	for rest := t.graves; len(rest) > 0; {
+		text, n := onePast, pastArgs
+		if len(rest) >= graves*pastArgs {
+			text, n = many, graves*pastArgs
+		}
+		if _, err := t.exec(text, rest[:n]...); err != nil {
+			return fmt.Errorf("keep ended jobs: %w", err)
+		}
+		rest = rest[n:]
+	}
+	t.buried, t.graves = t.buried[:0], t.graves[:0]
 	return nil
 }

@@ -58,7 +58,7 @@ func (q queue) Claim(ctx context.Context, owner string, n int, from ...vedette.W
 // claimFor takes what c may have at once. Queues that are empty hold nothing more; it adds those
 // that it has emptied.
 func (t *tx) claimFor(c *claimer, empty map[string]bool) (jobs []vedette.Job, err error) {
-	beats, err := t.lives(c.owner)
+	o, err := t.lives(c.owner)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (t *tx) claimFor(c *claimer, empty map[string]bool) (jobs []vedette.Job, er
 		if empty[w.Queue] || want <= 0 {
 			continue
 		}
-		got, err := t.claimOf(w.Queue, want, c.owner, beats)
+		got, err := t.claimOf(w.Queue, want, o)
 		if err != nil {
 			return nil, fmt.Errorf("queue %q: %w", w.Queue, err)
 		}
@@ -85,7 +85,7 @@ func (t *tx) claimFor(c *claimer, empty map[string]bool) (jobs []vedette.Job, er
 
 // claimOf takes up to n jobs of a queue: those that nothing holds back, and in between the
 // first of each lane that is open.
-func (t *tx) claimOf(name string, n int, owner string, beats int64) (jobs []vedette.Job, err error) {
+func (t *tx) claimOf(name string, n int, o owner) (jobs []vedette.Job, err error) {
 	num, open, err := t.find("select num from queues where name = ? and paused = 0", name)
 	if err != nil || !open {
 		return nil, err
@@ -99,7 +99,7 @@ func (t *tx) claimOf(name string, n int, owner string, beats int64) (jobs []vede
 			return nil, err
 		}
 		for _, r := range rows {
-			j, err := t.start(r, owner, beats)
+			j, err := t.start(r, o, num)
 			if err != nil {
 				return nil, fmt.Errorf("job %s: %w", r.id, err)
 			}
@@ -117,7 +117,7 @@ func (t *tx) claimOf(name string, n int, owner string, beats int64) (jobs []vede
 func (t *tx) first(num int64, n int) (rows []*row, last bool, err error) {
 	const (
 		open = "select priority, run_at, job from lanes where queue = ? and held = 0 order by priority, run_at, job limit 1"
-		free = "select " + rowColumns + " from jobs where queue = ? and lane = 0 and state = 2"
+		free = "select " + rowColumns + " from jobs where lane = ? and state = 2"
 		most = " order by priority, run_at, id limit ?"
 	)
 	var head []driver.Value
@@ -146,28 +146,33 @@ func (t *tx) first(num int64, n int) (rows []*row, last bool, err error) {
 	return append(rows, r), false, err
 }
 
-// start gives r to an owner.
-func (t *tx) start(r *row, owner string, beats int64) (vedette.Job, error) {
-	err := t.release(r, isWaiting)
-	if err == nil {
-		err = t.occupy(r)
+// start gives r of a queue to an owner.
+func (t *tx) start(r *row, o owner, queue int64) (j vedette.Job, err error) {
+	if r.flags != 0 {
+		var said *vedette.Job
+		if said, err = r.said(); err == nil {
+			err = t.release(r, said, isWaiting)
+		}
+		if err == nil {
+			err = t.occupy(r, said)
+		}
 	}
 	if err != nil {
-		return vedette.Job{}, err
+		return j, err
 	}
-	if r.lane != 0 {
+	if r.lane < 0 {
 		t.unsettle(r.lane)
-		r.lane = 0
 	}
-	r.state, r.owner, r.started, r.beat = started, owner, t.now, beats
+	r.lane, r.state, r.owner, r.started, r.beat = queue, started, o.num, t.now, o.beats
 	r.epoch++
 	r.attempt++
-	_, err = t.exec("update jobs set lane = 0, state = 3, epoch = ?, attempt = ?, flags = ?, owner = ?, started = ?, beat = ? where id = ?",
-		r.epoch, r.attempt, r.flags, r.owner, r.started, r.beat, r.id[:])
+	_, err = t.exec("update jobs set lane = ?, state = 3, owner = ?, life = ? where id = ?", r.lane, r.owner, r.stored(), r.id[:])
 	if err != nil {
-		return vedette.Job{}, err
+		return j, err
 	}
-	return r.job()
+	j, err = r.job()
+	j.Owner = o.name
+	return j, err
 }
 
 // Pause stops claims, as [vedette.Queues] says.

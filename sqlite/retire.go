@@ -129,8 +129,8 @@ func (t *tx) forget1(p *past) error {
 // sweep drops what was kept for the sake of what is gone.
 func (t *tx) sweep(before int64) error {
 	for _, text := range []string{
-		`delete from owners where name in (select name from owners
-			where ends < ?1 and not exists (select 1 from jobs where owner = name and state = 3) limit 1000)`,
+		`delete from owners where num in (select num from owners
+			where ends < ?1 and not exists (select 1 from jobs where owner = owners.num and state = 3) limit 1000)`,
 		`delete from rates where key in (select key from rates
 			where clock < ?2 and ?1 is not null and not exists (select 1 from lanes where rate_key = key) limit 1000)`,
 	} {

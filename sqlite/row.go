@@ -3,6 +3,7 @@ package sqlite
 import (
 	"database/sql/driver"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/vedettehq/vedette/internal/pack"
 )
 
-// The states of rows, as package pack numbers them: the indexes and statements have these.
+// The states of live rows, as package pack numbers them: indexes and statements have these.
 const (
 	scheduled = 1
 	pending   = 2
@@ -24,69 +25,115 @@ const (
 	isWaiting             // the key UniqueWaiting, until it is claimed first
 	isLimited             // it counts under its LimitKey
 	isHeld                // a Limit or a rate may hold it back
+	isRun                 // it is listed under its Scraper
+	isFired               // nor may another be fired for its time
 )
+
+// nobody is the number of no owner. It takes as many bytes as that of any owner, so that a
+// claim does not change the size of a row and is written in its place.
+const nobody = 1 << 24
 
 // A row is a live job.
 type row struct {
 	id       vedette.ID
-	queue    int64 // its number
-	lane     int64 // that it waits in; 0 is that of all that nothing holds back
+	lane     int64 // the number of its queue; of another lane that it waits in, negative
 	state    int64
 	priority int64
 	runAt    int64
-	epoch    int64
-	attempt  int64
-	flags    int64
-	owner    string
-	started  int64
-	beat     int64 // of its owner, when it was claimed
-	cancelAt int64 // 0 unless it is to end
-	scraper  string
-	tail     []byte
-	body     []byte
-	pushed   *vedette.Job // what body says, once it was read
+	owner    int64 // its number
+	life
+	tail   []byte
+	body   []byte
+	pushed *vedette.Job // what body says, once it was read
 }
 
-const rowColumns = `id, queue, lane, state, priority, run_at, epoch, attempt, flags, owner, started, beat, cancel_at, scraper, tail, body`
+// A life is what changes of a row that no statement looks for.
+type life struct {
+	epoch    int64
+	started  int64
+	cancelAt int64 // 0 unless it is to end
+	beat     int64 // of its owner, when it was claimed
+	attempt  int64
+	flags    int64
+}
 
-func scanRow(from []driver.Value, r *row) {
+const (
+	rowColumns = "jobs.id, lane, state, priority, run_at, owner, life, body"
+	lifeSize   = 3*8 + 3*4
+)
+
+func scanRow(from []driver.Value, r *row) error {
 	copy(r.id[:], from[0].([]byte))
-	for i, n := range []*int64{&r.queue, &r.lane, &r.state, &r.priority, &r.runAt, &r.epoch, &r.attempt, &r.flags} {
+	for i, n := range []*int64{&r.lane, &r.state, &r.priority, &r.runAt, &r.owner} {
 		*n = from[1+i].(int64)
 	}
-	r.owner, r.started, r.beat, r.cancelAt = from[9].(string), from[10].(int64), from[11].(int64), from[12].(int64)
-	r.scraper = from[13].(string)
-	r.tail, _ = from[14].([]byte)
-	r.body, _ = from[15].([]byte)
+	b := from[6].([]byte)
+	if len(b) < lifeSize {
+		return fmt.Errorf("stored job %s: %w", r.id, errBroken)
+	}
+	for i, n := range []*int64{&r.epoch, &r.started, &r.cancelAt} {
+		*n = int64(binary.BigEndian.Uint64(b[8*i:])) //nolint:gosec // as it was written
+	}
+	for i, n := range []*int64{&r.beat, &r.attempt, &r.flags} {
+		*n = int64(binary.BigEndian.Uint32(b[24+4*i:]))
+	}
+	r.tail = b[lifeSize:]
+	r.body = from[7].([]byte)
+	return nil
+}
+
+// stored returns what changes of r as it is kept.
+func (r *row) stored() []byte {
+	b := make([]byte, 0, lifeSize+len(r.tail))
+	for _, n := range []int64{r.epoch, r.started, r.cancelAt} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n)) //nolint:gosec // read back as it was
+	}
+	for _, n := range []int64{r.beat, r.attempt, r.flags} {
+		b = binary.BigEndian.AppendUint32(b, uint32(n)) //nolint:gosec // counted from 0
+	}
+	return append(b, r.tail...)
 }
 
 // row returns a live job, or nil.
-func (c *conn) row(id vedette.ID) (found *row, err error) {
-	err = c.query(func(from []driver.Value) error {
-		found = &row{}
-		scanRow(from, found)
-		return nil
-	}, "select "+rowColumns+" from jobs where id = ?", id[:])
-	return found, err
+func (c *conn) row(id vedette.ID) (*row, error) {
+	all, err := c.rows("select "+rowColumns+" from jobs where id = ?", id[:])
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return all[0], nil
 }
 
 // rows returns the live jobs that a statement gives.
 func (c *conn) rows(text string, args ...any) (all []*row, err error) {
 	err = c.query(func(from []driver.Value) error {
 		r := &row{}
-		scanRow(from, r)
 		all = append(all, r)
-		return nil
+		return scanRow(from, r)
 	}, text, args...)
+	return all, err
+}
+
+// rowsOf returns live jobs by ID: one statement for many costs half of one for each.
+func (c *conn) rowsOf(ids []vedette.ID) (map[vedette.ID]*row, error) {
+	list := make([]byte, 0, len(ids)*35+2)
+	for i := range ids {
+		list = append(list, ',', '"')
+		list = append(hex.AppendEncode(list, ids[i][:]), '"')
+	}
+	list = append(list, ']')
+	list[0] = '['
+	rows, err := c.rows("select "+rowColumns+" from json_each(?) as ids cross join jobs on jobs.id = unhex(ids.value)", string(list))
+	all := make(map[vedette.ID]*row, len(rows))
+	for _, r := range rows {
+		all[r.id] = r
+	}
 	return all, err
 }
 
 // save keeps what may have changed of r.
 func (t *tx) save(r *row) error {
-	_, err := t.exec(`update jobs
-		set lane = ?, state = ?, run_at = ?, epoch = ?, attempt = ?, flags = ?, owner = ?, started = ?, beat = ?, cancel_at = ?, tail = ?
-		where id = ?`,
-		r.lane, r.state, r.runAt, r.epoch, r.attempt, r.flags, r.owner, r.started, r.beat, r.cancelAt, r.tail, r.id[:])
+	_, err := t.exec("update jobs set lane = ?, state = ?, run_at = ?, owner = ?, life = ? where id = ?",
+		r.lane, r.state, r.runAt, r.owner, r.stored(), r.id[:])
 	return err
 }
 
@@ -102,7 +149,7 @@ func (r *row) said() (*vedette.Job, error) {
 	return r.pushed, nil
 }
 
-// job returns r as callers see it, but for later beats of its owner.
+// job returns r as callers see it, but for who owns it and has beaten since.
 func (r *row) job() (vedette.Job, error) {
 	said, err := r.said()
 	if err != nil {
@@ -110,7 +157,7 @@ func (r *row) job() (vedette.Job, error) {
 	}
 	j := *said
 	j.State, j.RunAt, j.Epoch, j.Attempt = pack.JobStateOf(r.state), pack.TimeOf(r.runAt), r.epoch, int(r.attempt)
-	j.Owner, j.StartedAt, j.BeatAt = r.owner, pack.TimeOf(r.started), pack.TimeOf(r.started)
+	j.StartedAt, j.BeatAt = pack.TimeOf(r.started), pack.TimeOf(r.started)
 	last, err := tailOf(r.tail)
 	if err != nil {
 		return j, fmt.Errorf("stored job %s: %w", r.id, err)
@@ -150,6 +197,11 @@ func (t *tail) append(b []byte) []byte {
 	}
 	b = append(binary.AppendUvarint(b, uint64(len(t.said))), t.said...)
 	return append(b, t.attempts...)
+}
+
+// empty reports whether there is nothing to keep.
+func (t *tail) empty() bool {
+	return t.cancel == "" && t.result == "" && t.err == "" && len(t.said) == 0 && len(t.attempts) == 0
 }
 
 // say notes that the claim of an epoch ended by its own word.

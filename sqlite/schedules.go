@@ -77,7 +77,7 @@ func (s schedules) Due(ctx context.Context, n int) (due []vedette.Cursor, next t
 
 // liveOf returns the live jobs of a scraper by ID, without what may be large.
 func (v *viewer) liveOf(id vedette.ScraperID) (all []vedette.Job, err error) {
-	rows, err := v.rows("select "+rowColumns+" from jobs where scraper = ? and scraper > '' order by id", string(id))
+	rows, err := v.rows("select "+rowColumns+" from live cross join jobs on jobs.id = job where scraper = ? order by job", string(id))
 	for _, r := range rows {
 		j, err := v.show(r)
 		if err != nil {

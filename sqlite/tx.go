@@ -22,7 +22,9 @@ type tx struct {
 	dropped int64 // rows, by Prune
 
 	queues    map[string]int64   // new ones
-	beats     map[string]int64   // when owners beat last
+	owners    map[int64]owner    // that were looked up
+	buried    []vedette.ID       // jobs that are to be moved to history
+	graves    []any              // what is to be written there, row after row
 	unsettled map[int64]struct{} // lanes that may not be as they say
 	ready     bool               // there may be something for those who wait for jobs
 	topics    []string           // that were appended to
@@ -68,6 +70,22 @@ func (s *Store) take(ctx context.Context, from chan *conn) (*conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// row returns a live job, or nil.
+func (t *tx) row(id vedette.ID) (*row, error) {
+	if err := t.dig(); err != nil {
+		return nil, err
+	}
+	return t.conn.row(id)
+}
+
+// past returns a job that has ended, or nil.
+func (t *tx) past(id vedette.ID) (*past, error) {
+	if err := t.dig(); err != nil {
+		return nil, err
+	}
+	return t.conn.past(id)
 }
 
 // flush writes what the transaction counted.

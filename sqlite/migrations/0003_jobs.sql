@@ -5,28 +5,29 @@ create table queues (
 );
 
 create table jobs (
-	id        blob primary key,
-	queue     integer not null,
-	lane      integer not null,
-	state     integer not null,
-	priority  integer not null,
-	run_at    integer not null,
-	epoch     integer not null,
-	attempt   integer not null,
-	flags     integer not null,
-	owner     text not null,
-	started   integer not null,
-	beat      integer not null,
-	cancel_at integer not null,
-	scraper   text not null,
-	tail      blob,
-	body      blob not null
+	id       blob primary key,
+	lane     integer not null,
+	state    integer not null,
+	priority integer not null,
+	run_at   integer not null,
+	owner    integer not null,
+	life     blob not null,
+	body     blob not null
 ) without rowid;
-create index jobs_ready on jobs (queue, lane, priority, run_at) where state = 2;
-create index jobs_later on jobs (run_at, queue) where state in (1, 4);
+create index jobs_ready on jobs (lane, priority, run_at) where state = 2;
+create index jobs_later on jobs (run_at, lane) where state in (1, 4);
 create index jobs_started on jobs (owner) where state = 3;
-create index jobs_cancelled on jobs (cancel_at) where cancel_at > 0;
-create index jobs_scraper on jobs (scraper) where scraper > '';
+
+create table live (
+	scraper text not null,
+	job     blob not null,
+	primary key (scraper, job)
+) without rowid;
+
+create table cancels (
+	job blob primary key,
+	at  integer not null
+) without rowid;
 
 create table past (
 	num      integer primary key,
@@ -93,11 +94,12 @@ create table rates (
 ) without rowid;
 
 create table owners (
-	name  text primary key,
+	num   integer primary key,
+	name  text not null unique,
 	ends  integer not null,
 	beat  integer not null,
 	beats integer not null
-) without rowid;
+);
 create index owners_ends on owners (ends);
 
 create table cursors (
