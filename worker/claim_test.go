@@ -161,8 +161,8 @@ func TestSlotsAreNeverOverdrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := start(t, outlast(time.Second), func(c *worker.Config) { c.Concurrency = 7 })
 		g.fill(100, vedette.DefaultQueue)
+		time.Sleep(250 * time.Millisecond) // from there on no end is on its way
 		for range 14 {
-			time.Sleep(500 * time.Millisecond)
 			synctest.Wait()
 			if n := g.work.Running(); n != 7 {
 				t.Errorf("%d run, want 7", n)
@@ -171,7 +171,7 @@ func TestSlotsAreNeverOverdrawn(t *testing.T) {
 			if len(jobs) != 7 {
 				t.Errorf("%d are claimed, want 7", len(jobs))
 			}
-			time.Sleep(time.Millisecond)
+			time.Sleep(500 * time.Millisecond)
 		}
 	})
 }
