@@ -36,6 +36,7 @@ type Metrics struct {
 	kafka    *Kafka
 	stream   *Stream
 	spool    *Spool
+	jobs     *Jobs
 	looks
 	store
 	config
@@ -82,6 +83,7 @@ func New(c Config) *Metrics {
 		kafka:    newKafka(f),
 		stream:   newStream(f),
 		spool:    newSpool(f),
+		jobs:     newJobs(f),
 		looks:    newLooks(f),
 		store:    newStore(f),
 		config:   newConfig(f),

@@ -46,6 +46,7 @@ func filled(t *testing.T) *metrics.Metrics {
 	m.Kafka().Lag("results", 3, 12, time.Second)
 	m.Kafka().Assigned(4)
 	m.Kafka().Ended("revoked")
+	worked(t, m)
 	m.Stream().Committed(100, 9000, time.Millisecond)
 	m.Stream().Fenced()
 	m.Stream().Lost(3)
