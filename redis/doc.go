@@ -27,7 +27,7 @@
 //	fired               hash    scraper and time of what a schedule fired
 //	live:, done:SCRAPER zset    IDs of its runs; keep has its newest run with what that keeps, over those
 //	                            that have too many
-//	own:OWNER           hash    ID: epoch, and at which beat it was claimed
+//	own:OWNER           set     its claims: ID, epoch, and the beat behind which it was claimed
 //	owner, lives, lost  hash, zset  what is known of owners, and when their time ends
 //	told                zset    IDs of started jobs that were told to end, by when
 //	stages, stage:NAME  zset, list  large pushes on their way

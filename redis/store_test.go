@@ -20,4 +20,3 @@ func TestMonitors(t *testing.T) {
 	storetest.TestMonitors(t, func(t *testing.T) vedette.Monitors { return openNew(t).Monitors() })
 }
 
-func BenchmarkQueue(b *testing.B) { storetest.BenchmarkQueue(b, openNew(b)) }

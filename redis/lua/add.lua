@@ -31,15 +31,27 @@ local function push(args, from, to)
 	for i = from, to, 2 do
 		ids[#ids + 1] = sub(args[i], 17)
 	end
-	local known = fetch(P .. 'job', ids)
+	-- IDs are seldom known, and that they are not is learnt while they are added.
+	local known, before = {}, call('ZCARD', P .. 'ids')
+	local order = {}
+	for i, id in ipairs(ids) do
+		order[2 * i - 1], order[2 * i] = '0', id
+	end
+	many('ZADD', P .. 'ids', order)
+	if call('ZCARD', P .. 'ids') - before < #ids then
+		known = fetch(P .. 'job', ids)
+	end
 	for i, id in ipairs(ids) do
 		local member, rest = args[from + 2 * i - 2], args[from + 2 * i - 1]
 		local m = meta_of(unpick('>I2c0', rest))
-		if known[i] or added[id] or m.fire and call('HEXISTS', P .. 'fired', m.fire) == 1 then
-			-- It is no news.
-		elseif kept_out(m) then
-			refused[#refused + 1] = id
-		else
+		local news = not (known[i] or added[id])
+		local fired = news and m.fire and call('HEXISTS', P .. 'fired', m.fire) == 1
+		if news and (fired or kept_out(m)) then
+			call('ZREM', P .. 'ids', id)
+			if not fired then
+				refused[#refused + 1] = id
+			end
+		elseif news then
 			local at8 = sub(member, 9, 16)
 			if at8 == zero8 then
 				at8 = now8
@@ -49,7 +61,6 @@ local function push(args, from, to)
 			loaded[id] = nil
 			blobs[#blobs + 1] = id
 			blobs[#blobs + 1] = now8 .. sub(member, 1, 16) .. rest
-			add(P .. 'ids', id)
 			if m.unique then
 				call('HSET', P .. 'unique', m.unique, id)
 			end

@@ -9,16 +9,16 @@ owners[name] = o
 call('HSET', P .. 'owner', name, pack('>I8I8I4', o.ends, o.beaten, o.beats))
 call('ZADD', P .. 'lives', o.ends, name)
 
-local own, flat = {}, call('HGETALL', P .. 'own:' .. name)
-for i = 1, #flat, 2 do
-	own[flat[i]] = flat[i + 1]
+local own = {}
+for _, claim in ipairs(call('SMEMBERS', P .. 'own:' .. name)) do
+	own[sub(claim, 1, 16)] = claim
 end
 
 -- The claims that are not held, and older than two beats, are those whose answer never came.
 local gone, ids, known = {}, {}, {}
 for i = 3, #ARGV do
 	local id = sub(ARGV[i], 1, 16)
-	if own[id] and sub(own[id], 1, 8) == sub(ARGV[i], 17) then
+	if own[id] and sub(own[id], 1, 24) == ARGV[i] then
 		known[id] = true
 		ids[#ids + 1] = id
 	else
@@ -27,7 +27,7 @@ for i = 3, #ARGV do
 end
 local unheard = {}
 for id, claim in pairs(own) do
-	if not known[id] and o.beats - unpick('>I4', claim, 9) >= 2 then
+	if not known[id] and o.beats - unpick('>I4', claim, 25) >= 2 then
 		unheard[#unheard + 1] = id
 	end
 end

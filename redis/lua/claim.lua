@@ -69,31 +69,28 @@ for i, member in ipairs(taken) do
 	ids[i] = sub(member, 17, 32)
 end
 local blobs, recs = fetch(P .. 'job', ids), fetch(P .. 'at', ids)
-local rows, written, own = {}, {}, {}
-local at8, meta, rec, same
+local rows, own = {}, {}
+local at8, meta, rec, claim, alike
 for i, id in ipairs(ids) do
 	local blob, old = blobs[i], recs[i]
-	local epoch, run8, packed = now, sub(taken[i], 9, 16), unpick('>I2c0', blob, 25)
-	-- Jobs that were pushed together and never claimed have the same record.
+	local run8, packed = sub(taken[i], 9, 16), unpick('>I2c0', blob, 25)
+	-- Jobs that came together and were never claimed have the same record.
 	if old or run8 ~= at8 or packed ~= meta then
 		local j = parse(id, old, blob)
-		epoch = math.max(j.epoch + 1, now)
-		j.state, j.epoch, j.attempt, j.owner, j.beat, j.started, j.beaten = STARTED, epoch, j.attempt + 1, name, o.beats, now, now
-		j.finished = 0
+		j.state, j.epoch, j.attempt, j.owner = STARTED, math.max(j.epoch + 1, now), j.attempt + 1, name
+		j.beat, j.started, j.beaten = o.beats, now, now
 		release('waiting', j.m.waiting, id)
-		count(j.m.queue, 1)
-		rec, at8, meta, same = record(j), run8, packed, j.m
+		rec, at8, meta, alike = record(j), run8, packed, j.m
+		claim = pack('>I8I4', j.epoch, j.beat)
 		if old or j.m.waiting then
 			at8 = nil
 		end
-	else
-		count(same.queue, 1)
 	end
+	count(alike.queue, 1)
 	rows[3 * i - 2], rows[3 * i - 1], rows[3 * i] = id, blob, rec
 	written[2 * i - 1], written[2 * i] = id, rec
-	own[2 * i - 1], own[2 * i] = id, pack('>I8I4', epoch, o.beats)
+	own[i] = id .. claim
 end
-many('HSET', P .. 'at', written)
-many('HSET', P .. 'own:' .. name, own)
+many('SADD', P .. 'own:' .. name, own)
 flush()
 return {rows, counts, 0, names}

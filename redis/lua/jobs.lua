@@ -69,35 +69,42 @@ local function count(queue, n)
 	starts[queue] = (starts[queue] or 0) + n
 end
 
-local drops = {} -- by key of a hash, the fields to be dropped
-local function drop(key, field)
-	local list = drops[key]
+local drops = {HDEL = {}, SREM = {}} -- by command and key, the fields or members to be dropped
+local function drop(command, key, field)
+	local list = drops[command][key]
 	if not list then
 		list = {}
-		drops[key] = list
+		drops[command][key] = list
 	end
 	list[#list + 1] = field
 end
 
-local past = {}
+-- claim_of returns what the set of an owner holds of its claim of j.
+local function claim_of(j)
+	return j.id .. pack('>I8I4', j.epoch, j.beat)
+end
+
+local past, written = {}, {}
 
 -- flush writes what was decided.
 local function flush()
-	local rows = {}
-	for i, j in ipairs(order) do
-		rows[2 * i - 1], rows[2 * i] = j.id, record(j)
+	for _, j in ipairs(order) do
+		written[#written + 1], written[#written + 2] = j.id, record(j)
 	end
-	many('HSET', P .. 'at', rows)
+	many('HSET', P .. 'at', written)
 	many('ZADD', P .. 'past', past)
-	for key, fields in pairs(drops) do
-		many('HDEL', key, fields)
+	for command, keys in pairs(drops) do
+		for key, fields in pairs(keys) do
+			many(command, key, fields)
+		end
 	end
 	for queue, n in pairs(starts) do
 		call('HINCRBY', P .. 'started', queue, n)
 	end
 	add_all()
 	settle_all()
-	changed, order, starts, drops, past, soonest = {}, {}, {}, {}, {}, {}
+	changed, order, starts, past, written, soonest = {}, {}, {}, {}, {}, {}
+	drops = {HDEL = {}, SREM = {}}
 end
 
 local owners = {}
@@ -137,7 +144,7 @@ end
 local function bury(j, state)
 	local m = j.m
 	j.state, j.finished = state, now
-	past[#past + 1] = now
+	past[#past + 1] = nows
 	past[#past + 1] = j.id
 	release('unique', m.unique, j.id)
 	release('waiting', m.waiting, j.id)
@@ -171,7 +178,7 @@ end
 local function take(j)
 	local o = owner_of(j.owner)
 	j.beaten = math.max(j.beaten, o and o.beaten or 0)
-	drop(P .. 'own:' .. j.owner, j.id)
+	drop('SREM', P .. 'own:' .. j.owner, claim_of(j))
 	count(j.m.queue, -1)
 	vacate(j.m)
 	if j.cancel ~= '' then

@@ -6,7 +6,10 @@ end
 local grace, most = tonumber(ARGV[4]), tonumber(ARGV[5])
 local ids = {}
 for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'lives', '-inf', now, 'LIMIT', 0, 100)) do
-	local mine = call('HKEYS', P .. 'own:' .. name)
+	local mine = {}
+	for i, claim in ipairs(call('SMEMBERS', P .. 'own:' .. name)) do
+		mine[i] = sub(claim, 1, 16)
+	end
 	load(mine)
 	for _, id in ipairs(mine) do
 		local j = loaded[id]

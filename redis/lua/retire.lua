@@ -27,13 +27,13 @@ local function retire(ids)
 		if j then
 			local m = j.m
 			if m.fire then
-				drop(P .. 'fired', m.fire)
+				drop('HDEL', P .. 'fired', m.fire)
 			end
 			if m.scraper then
 				local done = P .. 'done:' .. m.scraper
 				call('ZREM', done, id)
 				if call('EXISTS', done, P .. 'live:' .. m.scraper) == 0 then
-					drop(P .. 'keep', m.scraper)
+					drop('HDEL', P .. 'keep', m.scraper)
 				end
 			end
 			if j.state ~= SUCCEEDED then
