@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vedettehq/vedette"
@@ -44,14 +46,14 @@ func (t *tx) push(jobs []vedette.Job) (refused []vedette.ID, err error) {
 	if err := t.dig(); err != nil {
 		return nil, err
 	}
-	var plain []any
+	var plain []*row
 	for i := range jobs {
 		r, err := t.fresh(jobs[i])
 		if err != nil {
 			return nil, err
 		}
 		if r.flags == 0 {
-			plain = append(plain, r.id[:], r.lane, r.state, r.priority, r.runAt, r.body)
+			plain = append(plain, r)
 			continue
 		}
 		out, err := t.admit(r, &plain)
@@ -92,34 +94,43 @@ func (t *tx) fresh(j vedette.Job) (*row, error) {
 }
 
 // seeds is how many jobs one statement adds.
+const seeds = 25
+
+// Whatever a row breaks it is left out: so SQLite need not be able to undo half a statement.
+// 16777216 is nobody, and 36 the size of a life.
 const (
-	seeds    = 25
-	seedArgs = 6
+	onePlain  = "(?, ?, ?, ?, ?, ?)"
+	intoJobs  = "insert or ignore into jobs select column1, column2, column3, column4, column5, 16777216, zeroblob(36), column6 from (values "
+	butPast   = ") as new where not exists (select 1 from past where id = new.column1)"
+	plantOne  = intoJobs + onePlain + butPast
+	plainArgs = 6
 )
 
-// plant adds jobs that hold nothing, but for those that are known.
-func (t *tx) plant(plain *[]any) error {
-	const known = ` as v where not exists (select 1 from past where id = v.column1)
-		on conflict do nothing`
-	for rest := *plain; len(rest) > 0; {
-		n := 1
-		if len(rest) >= seeds*seedArgs {
-			n = seeds
-		}
-		text := "insert into jobs select v.column1, v.column2, v.column3, v.column4, v.column5, 16777216, zeroblob(36), v.column6 from (values (?, ?, ?, ?, ?, ?)" +
-			strings.Repeat(", (?, ?, ?, ?, ?, ?)", n-1) + ")" + known
-		if _, err := t.exec(text, rest[:n*seedArgs]...); err != nil {
-			return fmt.Errorf("add jobs: %w", err)
-		}
-		rest = rest[n*seedArgs:]
+// plant adds jobs that hold nothing, but for those that are known. It adds them in the order of
+// their IDs, by which they are stored.
+func (t *tx) plant(plain *[]*row) error {
+	slices.SortStableFunc(*plain, func(a, b *row) int { return bytes.Compare(a.id[:], b.id[:]) })
+	args := make([]any, 0, len(*plain)*plainArgs)
+	for _, r := range *plain {
+		args = append(args, r.id[:], r.lane, r.state, r.priority, r.runAt, r.body)
 	}
 	*plain = (*plain)[:0]
+	for len(args) > 0 {
+		text, n := plantOne, plainArgs
+		if len(args) >= seeds*plainArgs {
+			text, n = intoJobs+strings.Repeat(onePlain+", ", seeds-1)+onePlain+butPast, seeds*plainArgs
+		}
+		if _, err := t.exec(text, args[:n]...); err != nil {
+			return fmt.Errorf("add jobs: %w", err)
+		}
+		args = args[n:]
+	}
 	return nil
 }
 
 // admit adds one job that holds something, unless it is known, and reports whether others keep
 // it out. Those before it are to be there.
-func (t *tx) admit(r *row, before *[]any) (out bool, err error) {
+func (t *tx) admit(r *row, before *[]*row) (out bool, err error) {
 	j := r.pushed
 	if err := t.plant(before); err != nil {
 		return false, err

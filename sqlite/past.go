@@ -133,7 +133,7 @@ func (t *tx) release(r *row, j *vedette.Job, flags int64) (err error) {
 const graves = 25
 
 const (
-	onePast  = "insert into past (id, state, finished, scraper, life, body) values (?, ?, ?, ?, ?, ?)"
+	onePast  = "insert or fail into past (id, state, finished, scraper, life, body) values (?, ?, ?, ?, ?, ?)"
 	pastArgs = 6
 )
 
