@@ -42,6 +42,9 @@ type Config struct {
 	// Store is the URL of the store: memory:, sqlite:PATH or postgres://…. "" means the
 	// file's, and memory: without a file.
 	Store string
+	// Queue is the URL of where jobs are kept, as Store or redis://…; "" means the file's, else
+	// the store.
+	Queue string
 	// Region is where this process looks from; "" means the file's.
 	Region string
 	// Listen is the address to serve HTTP on, "" for none: serve [App.Handler] yourself.
@@ -62,8 +65,8 @@ type Config struct {
 }
 
 // Roles names the parts that an app can run: those that look, those that write down and
-// those that answer.
-func Roles() []string { return []string{"watch", "record", "api"} }
+// those that answer; those that say which scrapers are due, and those that do the jobs.
+func Roles() []string { return []string{"watch", "record", "api", "schedule", "work"} }
 
 // ErrRole reports a role that does not exist, or one that cannot do without another.
 var ErrRole = errors.New("role")
@@ -89,6 +92,9 @@ type App struct {
 	owner   string                        // of the lease on definitions
 	ready   readiness
 	reload  chan chan error // a request to read the file again, and its answer
+	// handlers are those that Handle was told of; with running no more may come.
+	handlers map[string]vedette.Handler
+	running  atomic.Bool
 
 	mu          sync.Mutex
 	onIncident  []func(vedette.Incident)
@@ -118,20 +124,23 @@ func New(cfg Config) (*App, error) {
 		}
 		a.file.Store(f)
 		a.cfg.Store, a.cfg.Region = cmp.Or(cfg.Store, f.Store), cmp.Or(cfg.Region, f.Region)
+		a.cfg.Queue = cmp.Or(cfg.Queue, f.Queue)
 	}
 	a.cfg.Store = cmp.Or(a.cfg.Store, "memory:")
-	if err := errors.Join(a.checkRoles(), a.checkRegion()); err != nil {
+	if err := errors.Join(a.checkRoles(), a.checkRegion(), a.checkRedis()); err != nil {
 		return nil, err
 	}
 	a.metrics = metrics.New(a.metricsConfig())
 	if a.stream, err = a.newStream(); err != nil {
 		return nil, err
 	}
-	if a.store, err = open(context.Background(), a.cfg.Store, false, cfg.Log); err != nil {
+	if a.store, err = openBoth(context.Background(), a.cfg.Store, a.cfg.Queue, own, cfg.Log); err != nil {
 		return nil, err
 	}
-	if a.record, err = a.newRecord(); err != nil {
-		return nil, errors.Join(err, a.store.close())
+	if a.store.keepsResults() {
+		if a.record, err = a.newRecord(); err != nil {
+			return nil, errors.Join(err, a.store.close())
+		}
 	}
 	return a, nil
 }
@@ -145,6 +154,23 @@ func (a *App) checkRoles() error {
 	through := a.file.Load() != nil && a.file.Load().Results != ""
 	if a.has("watch") && !a.has("record") && !through && !isShared(a.cfg.Store) {
 		return fmt.Errorf("%w watch without record: results go straight into the store, which one process owns, so one process does both (machines share store: postgres://…)", ErrRole)
+	}
+	return nil
+}
+
+// checkRedis refuses a Redis as the store of those that need results.
+func (a *App) checkRedis() error {
+	if !isRedis(a.cfg.Store) {
+		return nil
+	}
+	const keeps = "store redis:// keeps scrapers and jobs, but neither results nor states nor incidents of sites"
+	for _, role := range []string{"watch", "record", "api"} {
+		if a.has(role) {
+			return fmt.Errorf("%w %s: %s: run --role schedule,work on it, or keep the rest in a store of its own (store: postgres://… and queue: redis://…)", ErrRole, role, keeps)
+		}
+	}
+	if f := a.file.Load(); f != nil && len(f.Monitors) > 0 {
+		return fmt.Errorf("%s: take the monitors out of %s, or keep them in a store of their own (store: postgres://… and queue: redis://…)", keeps, a.cfg.File)
 	}
 	return nil
 }
@@ -181,16 +207,8 @@ func (a *App) Watch(ctx context.Context, monitors ...vedette.Monitor) error {
 	}
 	a.definitions.Lock()
 	defer a.definitions.Unlock()
-	for i, m := range monitors {
-		switch old, err := a.store.monitors.Get(ctx, m.ID); {
-		case err == nil:
-			monitors[i].Version = old.Version
-		case !errors.Is(err, vedette.ErrNotFound):
-			return fmt.Errorf("read monitor %q: %w", m.ID, err)
-		}
-	}
-	if err := a.store.monitors.Put(ctx, monitors...); err != nil {
-		return fmt.Errorf("put monitors: %w", err)
+	if err := a.store.monitorShelf().set(ctx, monitors...); err != nil {
+		return err
 	}
 	a.metrics.Define(monitors...)
 	return nil

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/memory"
 	"github.com/vedettehq/vedette/postgres"
+	"github.com/vedettehq/vedette/redis"
 	"github.com/vedettehq/vedette/sqlite"
 )
 
@@ -16,14 +18,31 @@ import (
 type store struct {
 	url       string
 	shared    bool // other processes may use it at the same time
-	monitors  vedette.Monitors
 	leases    vedette.Leaser
+	monitors  vedette.Monitors
+	scrapers  vedette.Scrapers
+	kv        vedette.KV
 	positions vedette.Positions
 	letters   vedette.DeadLetters
 	writer    vedette.Writer
 	reader    vedette.Reader
 	keeper    vedette.Keeper
 	shards    func(ctx context.Context, want int) (int, error)
+	queue     *queue // that is in the store
+	close     func() error
+}
+
+// A queue is where jobs are kept, with all that goes with them: when each scraper is due next,
+// what jobs log and find, and the leases of those who make and do them.
+type queue struct {
+	url       string
+	shared    bool
+	jobs      vedette.Jobs
+	work      vedette.Queue
+	queues    vedette.Queues
+	schedules vedette.Schedules
+	feed      vedette.Feed
+	leases    vedette.Leaser
 	close     func() error
 }
 
@@ -34,31 +53,72 @@ type backend interface {
 	vedette.Keeper
 	Monitors() vedette.Monitors
 	Leases() vedette.Leaser
+	Close() error
 	Positions() vedette.Positions
 	Letters() vedette.DeadLetters
 	Shards(ctx context.Context, want int) (int, error)
+}
+
+// scraping is what a package offers that keeps scrapers and jobs.
+type scraping interface {
+	Scrapers() vedette.Scrapers
+	Jobs() vedette.Jobs
+	Queue() vedette.Queue
+	Queues() vedette.Queues
+	Schedules() vedette.Schedules
+	Feed() vedette.Feed
+	KV() vedette.KV
+	Leases() vedette.Leaser
 	Close() error
 }
 
 func newStore(url string, shared bool, b backend) *store {
-	return &store{
-		url: url, shared: shared, monitors: b.Monitors(), leases: b.Leases(), positions: b.Positions(), letters: b.Letters(),
-		writer: b, reader: b, keeper: b, shards: b.Shards, close: b.Close,
+	s := &store{
+		url: url, shared: shared, leases: b.Leases(), monitors: b.Monitors(),
+		positions: b.Positions(), letters: b.Letters(), writer: b, reader: b, keeper: b, shards: b.Shards, close: b.Close,
+	}
+	if x, ok := b.(scraping); ok {
+		s.scrapers, s.kv, s.queue = x.Scrapers(), x.KV(), newQueue(url, shared, x)
+	}
+	return s
+}
+
+func newQueue(url string, shared bool, b scraping) *queue {
+	return &queue{
+		url: url, shared: shared, jobs: b.Jobs(), work: b.Queue(), queues: b.Queues(), schedules: b.Schedules(),
+		feed: b.Feed(), leases: b.Leases(), close: b.Close,
 	}
 }
+
+// keepsResults reports whether the store is more than one of scrapers and jobs.
+func (s *store) keepsResults() bool { return s.writer != nil }
 
 // isShared reports whether the store of this URL is one that several processes can use.
 func isShared(url string) bool {
 	scheme, _, _ := strings.Cut(url, ":")
-	return scheme == "postgres" || scheme == "postgresql"
+	return scheme == "postgres" || scheme == "postgresql" || isRedis(url)
 }
 
+func isRedis(url string) bool {
+	scheme, _, _ := strings.Cut(url, ":")
+	return scheme == "redis" || scheme == "rediss"
+}
+
+// An access is what a store is opened for.
+type access int
+
+const (
+	own   access = iota // to run on it
+	visit               // to read and to write, perhaps beside the process that owns it
+	look                // to read
+)
+
 // open opens a store by its URL. Another backend is one more case here.
-func open(ctx context.Context, url string, readOnly bool, log *slog.Logger) (*store, error) {
+func open(ctx context.Context, url string, as access, log *slog.Logger) (*store, error) {
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch scheme {
 	case "memory":
-		if readOnly {
+		if as != own {
 			return nil, fmt.Errorf("store memory: is known to its own process alone: ask that process's HTTP address, or use store: sqlite:PATH")
 		}
 		return newStore(url, false, memory.New()), nil
@@ -66,17 +126,41 @@ func open(ctx context.Context, url string, readOnly bool, log *slog.Logger) (*st
 		if rest == "" {
 			return nil, fmt.Errorf("store %q names no file: want sqlite:PATH", url)
 		}
-		s, err := sqlite.Open(ctx, rest, sqlite.Options{ReadOnly: readOnly, Log: log})
+		s, err := sqlite.Open(ctx, rest, sqlite.Options{ReadOnly: as == look, Guest: as == visit, Log: log})
 		if err != nil {
 			return nil, fmt.Errorf("open store %s: %w", url, err)
 		}
 		return newStore(url, false, s), nil
 	case "postgres", "postgresql":
-		s, err := postgres.Open(ctx, url, postgres.Options{ReadOnly: readOnly, Log: log})
+		s, err := postgres.Open(ctx, url, postgres.Options{ReadOnly: as == look, Log: log})
 		if err != nil {
 			return nil, err
 		}
 		return newStore(url, true, s), nil
+	case "redis", "rediss":
+		s, err := redis.Open(ctx, url, redis.Options{ReadOnly: as == look, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		return &store{
+			url: url, shared: true, leases: s.Leases(), scrapers: s.Scrapers(), kv: s.KV(), queue: newQueue(url, true, s), close: s.Close,
+		}, nil
 	}
 	return nil, fmt.Errorf("store %q: want memory:, sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE", MaskURL(url))
+}
+
+// openBoth opens a store, and the queue if that is elsewhere; closing the store closes both.
+func openBoth(ctx context.Context, storeURL, queueURL string, as access, log *slog.Logger) (*store, error) {
+	s, err := open(ctx, storeURL, as, log)
+	if err != nil || queueURL == "" || queueURL == storeURL {
+		return s, err
+	}
+	other, err := open(ctx, queueURL, as, log)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("queue: %w", err), s.close())
+	}
+	closeStore := s.close
+	s.queue = other.queue
+	s.close = func() error { return errors.Join(other.close(), closeStore()) }
+	return s, nil
 }

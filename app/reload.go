@@ -102,7 +102,9 @@ func (a *App) reloadNow(ctx context.Context, old manifest.Snapshot) (manifest.Sn
 	}
 	a.metrics.Reloaded(true)
 	a.warnOfRestart(f)
-	a.record.Retain(f.Retention)
+	if a.record != nil {
+		a.record.Retain(f.Retention)
+	}
 	if a.watch != nil && !sameTargets(f, a.file.Load()) {
 		a.watch.SetGuard(guard)
 	}
@@ -151,7 +153,7 @@ func (a *App) refuse(err error) {
 func (a *App) warnOfRestart(f *manifest.File) {
 	old := a.file.Load()
 	for key, changed := range map[string]bool{
-		"store": f.Store != old.Store, "http": f.HTTP != old.HTTP,
+		"store": f.Store != old.Store, "queue": f.Queue != old.Queue, "worker": !reflect.DeepEqual(f.Worker, old.Worker), "http": f.HTTP != old.HTTP,
 		"region": f.Region != old.Region, "results": f.Results != old.Results,
 		"kafka": !reflect.DeepEqual(f.Kafka, old.Kafka), "watch": f.Watch != old.Watch,
 		"metrics": fmt.Sprint(f.Metrics) != fmt.Sprint(old.Metrics),

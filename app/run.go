@@ -59,10 +59,11 @@ func (a *App) Run(ctx context.Context) (err error) {
 // parts makes what runs, each of which may use those before it.
 func (a *App) parts(ctx context.Context, l net.Listener) ([]vedette.Part, error) {
 	var parts []vedette.Part
-	if a.has("record") || a.has("watch") && a.stream == nil {
+	looks := a.has("watch") || a.has("work") && a.store.keepsResults()
+	if a.has("record") || looks && a.stream == nil {
 		parts = append(parts, a.record)
 	}
-	if a.stream != nil && (a.has("record") || a.has("watch")) {
+	if a.stream != nil && (a.has("record") || looks) {
 		parts = append(parts, a.stream)
 	}
 	if a.stream != nil && a.has("record") {
@@ -73,9 +74,10 @@ func (a *App) parts(ctx context.Context, l net.Listener) ([]vedette.Part, error)
 		a.reading.Store(s)
 		parts = append(parts, s)
 	}
+	sink := a.straight()
 	if a.has("watch") {
-		sink, err := a.sink()
-		if err != nil {
+		var err error
+		if sink, err = a.sink(); err != nil {
 			return nil, err
 		}
 		if a.spool != nil {
@@ -86,6 +88,11 @@ func (a *App) parts(ctx context.Context, l net.Listener) ([]vedette.Part, error)
 		}
 		parts = append(parts, a.watch)
 	}
+	jobs, err := a.jobParts(sink)
+	if err != nil {
+		return nil, err
+	}
+	parts = append(parts, jobs...)
 	if a.has("record") && a.store.shared {
 		parts = append(parts, vedette.PartFunc(a.followVerdicts))
 	}

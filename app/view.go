@@ -23,7 +23,7 @@ type View struct{ store *store }
 
 // OpenView opens a store for reading, beside the process that owns it. There must be one.
 func OpenView(ctx context.Context, url string, log *slog.Logger) (*View, error) {
-	s, err := open(ctx, url, true, log)
+	s, err := open(ctx, url, look, log)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (v *View) Status(ctx context.Context, f Filter) ([]MonitorStatus, error) {
 
 func (v *View) choose(ctx context.Context, f Filter) ([]vedette.Monitor, error) {
 	var chosen []vedette.Monitor
-	err := eachMonitor(ctx, v.store.monitors, func(m vedette.Monitor) error {
+	err := v.store.monitorShelf().each(ctx, func(m vedette.Monitor) error {
 		if f.takes(m) {
 			chosen = append(chosen, m)
 		}

@@ -57,7 +57,7 @@ func (strict) Compile(m vedette.Monitor) (vedette.Check, error) {
 
 func parse(t testing.TB, text string, env ...string) *manifest.File {
 	t.Helper()
-	f, err := manifest.Parse("vedette.yaml", []byte(text), manifest.Options{Env: environment(env), Checker: strict{}})
+	f, err := manifest.Parse("vedette.yaml", []byte(text), manifest.Options{Env: environment(env), Checker: strict{}, Handlers: []string{"mine"}})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

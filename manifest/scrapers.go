@@ -12,6 +12,7 @@ import (
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/schedule"
+	"github.com/vedettehq/vedette/scrape"
 )
 
 // builtinHandlers are those that every program has.
@@ -178,5 +179,9 @@ func (opt Options) handlerMistakes(s vedette.Scraper) vedette.Mistakes {
 	if slices.Contains(opt.Handlers, name) {
 		return nil // it may have taken the name of a built-in one
 	}
-	return nil
+	wrong := scrape.Mistakes(name, s.Job.Params)
+	for i := range wrong {
+		wrong[i].Path = join("params", wrong[i].Path)
+	}
+	return wrong
 }

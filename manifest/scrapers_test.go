@@ -18,11 +18,11 @@ queue: redis://u:hunter2@localhost:6379/1
 read_only: true
 worker: {concurrency: 7, queues: {fast: 3, slow: {weight: 2, concurrency: 1}, plain: }}
 scrapers:
-  - {name: Prices, group: shop, handler: exec, schedule: every_hour, params: {argv: [echo, "5", 5, 1.5, true], env: {TOKEN: "${TOKEN}"}}}
+  - {name: Prices, group: shop, handler: exec, schedule: every_hour, params: {argv: [echo, "5"], own: [5, 1.5, true], env: {TOKEN: "${TOKEN}"}}}
   - name: all
     id: all/of.it
     labels: {team: web}
-    handler: http
+    handler: mine
     schedule:
       cron: 0 3 * * MON
       zone: Europe/Berlin
@@ -51,7 +51,7 @@ func TestScrapersOfAFile(t *testing.T) {
 		ID: "shop/prices", Meta: vedette.Meta{Name: "Prices", Group: "shop", Origin: "vedette.yaml:7"},
 		Schedule: vedette.Schedule{Every: time.Hour},
 		Job: vedette.Job{
-			Handler: "exec", Params: vedette.Raw(`{"argv":["echo","5",5,1.5,true],"env":{"TOKEN":"hunter2"}}`),
+			Handler: "exec", Params: vedette.Raw(`{"argv":["echo","5"],"env":{"TOKEN":"hunter2"},"own":[5,1.5,true]}`),
 			Queue: "default", Priority: vedette.Normal, Timeout: time.Hour, MaxAttempts: 2, RetryAfter: time.Minute, Keep: 50,
 		},
 	}, {
@@ -61,7 +61,7 @@ func TestScrapersOfAFile(t *testing.T) {
 			Overlap: vedette.CancelOther, CatchUp: 2 * time.Hour, Jitter: 90 * time.Second, PauseOnFailure: true,
 		},
 		Job: vedette.Job{
-			Handler: "http", Params: vedette.Raw(`{"big":123456789012345678,"nested":{"api_key":"hunter2","list":[{"x":null}]},"url":"https://u:hunter2@example.com/"}`),
+			Handler: "mine", Params: vedette.Raw(`{"big":123456789012345678,"nested":{"api_key":"hunter2","list":[{"x":null}]},"url":"https://u:hunter2@example.com/"}`),
 			Queue: "slow", Timeout: 90 * time.Second, MaxAttempts: 4, RetryAfter: 5 * time.Minute,
 			RateKey: "scraper/all/of.it", RateEvery: 6 * time.Second,
 		},

@@ -1,0 +1,34 @@
+package app
+
+import (
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/codec"
+	"github.com/vedettehq/vedette/scrape"
+)
+
+// builtins returns the handlers that every program has. A look that a job makes goes where those
+// of the watch go; without a sink there is none.
+func (a *App) builtins(sink vedette.Sink) map[string]vedette.Handler {
+	all := map[string]vedette.Handler{
+		"exec": scrape.Exec(scrape.ExecOptions{}),
+		"http": scrape.HTTP(nil),
+	}
+	if sink != nil {
+		all["check"] = scrape.Check(a.store.monitors, a.checker, a.metrics.Sink(sink), scrape.CheckOptions{
+			Reader: a.store.reader, Region: a.cfg.Region,
+		})
+	}
+	return all
+}
+
+// straight returns where a process that does not watch sends what its jobs saw: no spool waits for
+// what is away, since a job that cannot be done is tried again.
+func (a *App) straight() vedette.Sink {
+	switch {
+	case !a.store.keepsResults():
+		return nil
+	case a.stream != nil:
+		return codec.NewSink(a.stream.publisher, a.stream.topic, a.stream.codec)
+	}
+	return a.record
+}
