@@ -14,12 +14,14 @@ import (
 	"github.com/vedettehq/vedette/sqlite"
 )
 
-// TestMain is also the process that TestKilledOwnerLosesNothing kills.
+// TestMain is also the processes that tests kill.
 func TestMain(m *testing.M) {
-	if path := os.Getenv("VEDETTE_TEST_OWN"); path != "" {
-		if err := writeForEver(path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for name, live := range map[string]func(string) error{"VEDETTE_TEST_OWN": writeForEver, "VEDETTE_TEST_WORK": workForEver} {
+		if path := os.Getenv(name); path != "" {
+			if err := live(path); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
 		}
 	}
 	os.Exit(m.Run())
@@ -62,7 +64,7 @@ func TestKilledOwnerLosesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vedette.db")
 	said := map[string]bool{}
 	for kill := range 5 {
-		for _, id := range runAndKill(t, path, 120+kill*210) {
+		for _, id := range runAndKill(t, "VEDETTE_TEST_OWN", path, 120+kill*210) {
 			said[id] = true
 		}
 		s := open(t, path, sqlite.Options{})
@@ -85,10 +87,10 @@ func TestKilledOwnerLosesNothing(t *testing.T) {
 	}
 }
 
-// runAndKill starts an owner and kills it when it has said so many ids, and returns them.
-func runAndKill(t *testing.T, path string, lines int) (ids []string) {
+// runAndKill starts an owner and kills it when it has said so many lines, and returns them.
+func runAndKill(t *testing.T, name, path string, lines int) (said []string) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), "VEDETTE_TEST_OWN="+path)
+	cmd.Env = append(os.Environ(), name+"="+path)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -98,18 +100,18 @@ func runAndKill(t *testing.T, path string, lines int) (ids []string) {
 		t.Fatal(err)
 	}
 	for scan := bufio.NewScanner(out); scan.Scan(); {
-		if len(scan.Text()) == 36 {
-			ids = append(ids, scan.Text())
+		if len(scan.Text()) >= 36 {
+			said = append(said, scan.Text())
 		}
-		if len(ids) == lines {
+		if len(said) == lines {
 			_ = cmd.Process.Kill()
 		}
 	}
 	_ = cmd.Wait()
-	if len(ids) < lines {
-		t.Fatalf("the owner ended by itself after %d ids", len(ids))
+	if len(said) < lines {
+		t.Fatalf("the owner ended by itself after %d lines", len(said))
 	}
-	return ids
+	return said
 }
 
 // readAll counts all results by id.
