@@ -29,3 +29,5 @@ bench: ## Print ours beside the floor, in one run
 	go run ./dev/bench/watch
 	dev/services up postgres kafka
 	env $$(dev/services env postgres kafka) go run ./dev/bench/record
+	dev/services up redis
+	cd dev/bench/queue && env $$(../../services env postgres redis) go run .
