@@ -12,7 +12,7 @@
 //	job                 hash    ID: blob, what never changes (see job.go)
 //	at                  hash    ID: record, once it was claimed or has ended
 //	ids                 zset    all IDs, in their order
-//	past                zset    IDs of history by the time of their end
+//	walk                string  how far a round of Retire has come among them
 //	ended:STATE         zset    IDs of history that did not succeed
 //	ready:QUEUE         zset    places of jobs that may start, and of the first of each open lane
 //	later:QUEUE         zset    places of jobs by the time that they wait for

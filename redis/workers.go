@@ -136,10 +136,12 @@ func (q queue) rescue(ctx context.Context, leader vedette.Lease) ([]vedette.Job,
 	return jobs, more, stages, a.err
 }
 
-// Retire drops history, as [vedette.Queue] says.
+// Retire drops history, as [vedette.Queue] says. What was pushed by a clock that is ahead stays as much
+// longer.
 func (q queue) Retire(ctx context.Context, leader vedette.Lease, before time.Time) (bool, error) {
-	args := append(leaseArgs(leader), max(before.UnixMicro(), 0), pieceJobs/2)
-	got, err := q.s.call(ctx, "retire", args...)
+	at := max(before.UnixMicro(), 0)
+	first := vedette.FirstID(time.UnixMicro(at))
+	got, err := q.s.call(ctx, "retire", append(leaseArgs(leader), at, string(first[:]), pieceJobs/2)...)
 	if err != nil {
 		return false, fmt.Errorf("retire jobs: %w", err)
 	}

@@ -4,7 +4,6 @@ local P = KEYS[1] .. ':'
 local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local now8 = pack('>I8', now)
-local nows = string.format('%.0f', now)
 
 -- many runs a command with args, of which there may be more than Lua's stack holds.
 local function many(command, key, args)

@@ -30,7 +30,6 @@ for i, arg in ipairs(ARGV) do
 		-- Jobs that were claimed together and end alike have the same records.
 		quick[id] = new_rec
 		written[#written + 1], written[#written + 2] = id, new_rec
-		past[#past + 1], past[#past + 2] = nows, id
 		drop('SREM', own, id .. claim)
 		count(queue, -1)
 	else

@@ -84,7 +84,7 @@ local function claim_of(j)
 	return j.id .. pack('>I8I4', j.epoch, j.beat)
 end
 
-local past, written = {}, {}
+local written = {}
 
 -- flush writes what was decided.
 local function flush()
@@ -92,7 +92,6 @@ local function flush()
 		written[#written + 1], written[#written + 2] = j.id, record(j)
 	end
 	many('HSET', P .. 'at', written)
-	many('ZADD', P .. 'past', past)
 	for command, keys in pairs(drops) do
 		for key, fields in pairs(keys) do
 			many(command, key, fields)
@@ -103,7 +102,7 @@ local function flush()
 	end
 	add_all()
 	settle_all()
-	changed, order, starts, past, written, soonest = {}, {}, {}, {}, {}, {}
+	changed, order, starts, written, soonest = {}, {}, {}, {}, {}
 	drops = {HDEL = {}, SREM = {}}
 end
 
@@ -144,8 +143,6 @@ end
 local function bury(j, state)
 	local m = j.m
 	j.state, j.finished = state, now
-	past[#past + 1] = nows
-	past[#past + 1] = j.id
 	release('unique', m.unique, j.id)
 	release('waiting', m.waiting, j.id)
 	if m.scraper then

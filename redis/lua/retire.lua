@@ -1,8 +1,9 @@
--- ARGV: the lease, before when, and how many at most. Returns whether there may be more.
+-- ARGV: the lease, before when, the first ID of that time, and how many at most. Returns whether there may
+-- be more.
 if not holds(ARGV[1], ARGV[2], ARGV[3]) then
 	return redis.error_reply(lost)
 end
-local before, most = ARGV[4], tonumber(ARGV[5])
+local before, first, most = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local hex = {}
 for i = 0, 255 do
 	hex[string.char(i)] = string.format('%02x', i)
@@ -45,17 +46,37 @@ local function retire(ids)
 	many('HDEL', P .. 'job', ids)
 	many('HDEL', P .. 'at', ids)
 	many('ZREM', P .. 'ids', ids)
-	many('ZREM', P .. 'past', ids)
 	call('UNLINK', unpack(feeds))
 	dropped = dropped + #ids
 end
 
-retire(call('ZRANGEBYSCORE', P .. 'past', '-inf', '(' .. before, 'LIMIT', 0, most))
-local left = false
+-- old retires what ended before among the IDs that are as old, from where the call before came to, and
+-- says whether there are more of them. Those that it passes live, or did so for long.
+local function old()
+	local walk = call('GET', P .. 'walk')
+	local ids = call('ZRANGEBYLEX', P .. 'ids', walk and '(' .. walk or '-', '(' .. first, 'LIMIT', 0, most)
+	load(ids)
+	local some = {}
+	for _, id in ipairs(ids) do
+		local j = loaded[id]
+		if j and j.state > RETRYING and j.finished < before then
+			some[#some + 1] = id
+		end
+	end
+	retire(some)
+	if #ids < most then
+		call('DEL', P .. 'walk')
+		return false
+	end
+	call('SET', P .. 'walk', ids[#ids])
+	return true
+end
+
+local left = old()
 for _, scraper in ipairs(call('SRANDMEMBER', P .. 'over', 100)) do
 	local done, keep = P .. 'done:' .. scraper, keep_of(scraper)
 	local extra = keep > 0 and call('ZCARD', done) - keep or 0
-	local some = math.min(extra, most - dropped)
+	local some = math.min(extra, math.max(most - dropped, 0))
 	if some > 0 then
 		retire(call('ZRANGE', done, 0, some - 1))
 	end
@@ -67,8 +88,8 @@ for _, scraper in ipairs(call('SRANDMEMBER', P .. 'over', 100)) do
 end
 flush()
 
-local dead = call('ZRANGEBYSCORE', P .. 'lost', '-inf', '(' .. before, 'LIMIT', 0, 1000)
+local dead = call('ZRANGEBYSCORE', P .. 'lost', '-inf', '(' .. ARGV[4], 'LIMIT', 0, 1000)
 many('HDEL', P .. 'owner', dead)
 many('ZREM', P .. 'lost', dead)
 call('ZREMRANGEBYSCORE', P .. 'rate', '-inf', now)
-return (left or dropped >= most or call('SCARD', P .. 'over') > 0) and 1 or 0
+return (left or call('SCARD', P .. 'over') > 0) and 1 or 0
