@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,4 +75,39 @@ func BenchmarkPushAndWork(b *testing.B) {
 			b.ReportMetric(float64(done)/b.Elapsed().Seconds(), "jobs/s")
 		})
 	}
+}
+
+// BenchmarkWake measures how long after a Push begins a worker that waits has its job, on disk.
+func BenchmarkWake(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "vedette.db"), sqlite.Options{})
+	beat(b, s, "w")
+	var took []time.Duration
+	for b.Loop() {
+		woke := make(chan time.Time)
+		go func() {
+			claim(b, s, "w")
+			woke <- time.Now()
+		}()
+		time.Sleep(2 * time.Millisecond) // until it waits
+		at := time.Now()
+		push(b, s, small(1)...)
+		took = append(took, (<-woke).Sub(at))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "us-p50")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "us-p99")
+}
+
+// BenchmarkManyAtOnce measures jobs that 32 push, claim and finish one by one.
+func BenchmarkManyAtOnce(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "vedette.db"), sqlite.Options{})
+	beat(b, s, "w")
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			push(b, s, small(1)...)
+			work(b, s, 1)
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,14 +51,15 @@ func (t *tx) retire(before int64) (dropped int, err error) {
 // retireOld drops what ended before a time. Rows are in the order in which jobs ended: one that
 // seems to be old behind one that is not waits for that.
 func (t *tx) retireOld(before int64) (int, error) {
-	all, young := []int64{}, false
+	var all []int64
 	err := t.query(func(row []driver.Value) error {
-		if young = young || row[1].(int64) >= before; !young {
-			all = append(all, row[0].(int64))
+		if row[1].(int64) >= before {
+			return errEnough
 		}
+		all = append(all, row[0].(int64))
 		return nil
 	}, "select num, finished from past order by num limit ?", int64(retireMost))
-	if err != nil {
+	if err != nil && !errors.Is(err, errEnough) {
 		return 0, err
 	}
 	return len(all), t.forget(all)
