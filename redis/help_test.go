@@ -90,3 +90,7 @@ func openNew(t testing.TB) *Store {
 	t.Helper()
 	return openAt(t, place(t), Options{})
 }
+
+func scored(score int64, member string) redis.Z {
+	return redis.Z{Score: float64(score), Member: member}
+}
