@@ -79,7 +79,8 @@ func program(name string, args []string) {
 			panic(err)
 		}
 		fmt.Fprintln(os.Stdout, child.Process.Pid)
-	case "count":
+	case "count": // to its end, whatever it is told
+		signal.Ignore(syscall.SIGTERM)
 		n, _ := strconv.Atoi(args[0])
 		w := bufio.NewWriter(os.Stdout)
 		for i := range n {

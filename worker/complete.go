@@ -37,7 +37,6 @@ type completer struct {
 	waiting []ending
 	n       int // waiting or being told
 	full    bool
-	hurried bool          // by the stop: nothing waits for others
 	none    chan struct{} // is closed when n is 0; nil while nobody asks
 }
 
@@ -76,8 +75,7 @@ func (c *completer) flush(ctx context.Context) {
 		return
 	}
 	none := make(chan struct{})
-	c.none, c.hurried = none, true
-	c.wake()
+	c.none = none
 	c.mu.Unlock()
 	select {
 	case <-none:
@@ -115,7 +113,7 @@ func (c *completer) take(last time.Time) ([]ending, time.Duration) {
 	if n == 0 {
 		return nil, time.Hour
 	}
-	if wait := batchWait - time.Since(last); wait > 0 && n < batchSize && !c.hurried {
+	if wait := batchWait - time.Since(last); wait > 0 && n < batchSize {
 		return nil, wait
 	}
 	n = min(n, batchSize)

@@ -73,6 +73,30 @@ func TestFinishIsRepeatedAfterALostAnswer(t *testing.T) {
 	})
 }
 
+// The claim has ended for the queue, so that a beat calls it lost: the answer to the end counts.
+func TestBeatBetweenAnEndAndItsAnswerLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, succeed)
+		synctest.Wait()
+		began := time.Now()
+		g.queue.set(func() {
+			g.queue.finish = func(ends []vedette.End) error {
+				if time.Since(began) > 5*time.Second {
+					return nil
+				}
+				_, _ = g.queue.Queue.Finish(context.Background(), ends...)
+				return errAway
+			}
+		})
+		g.push()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if g.meter.stale != 0 || g.meter.lost != 0 || g.meter.ended[vedette.JobSucceeded] != 1 {
+			t.Errorf("%+v", g.meter)
+		}
+	})
+}
+
 func TestRefusedEndDoesNotPoisonTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := start(t, func(_ context.Context, t *vedette.Task) (string, error) {

@@ -92,7 +92,8 @@ func TestNothingOfAnOldLifeIsFinished(t *testing.T) {
 		g := start(t, outlast(9*time.Second))
 		id := g.push(func(j *vedette.Job) { j.MaxAttempts = 3 })
 		time.Sleep(time.Millisecond)
-		g.queue.set(func() { g.queue.beat = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() } })
+		// Not even the end of its ctx brings the beat back.
+		g.queue.set(func() { g.queue.beat = func(context.Context) error { time.Sleep(12 * time.Second); return errAway } })
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if n := g.queue.calls.Load(); n != 0 {
@@ -163,6 +164,46 @@ func TestUnansweredClaimIsGivenBackAndRunsLater(t *testing.T) {
 			t.Errorf("attempt %d is counted", j.Attempt)
 		}
 	})
+}
+
+// A claim that was answered when the lease had ended is not run.
+func TestLateClaimIsNotRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ran := 0
+		g := start(t, func(context.Context, *vedette.Task) (string, error) { ran++; return "", nil },
+			func(c *worker.Config) { c.Queue.(*broken).stall = 20 * time.Second })
+		synctest.Wait()
+		g.queue.set(func() {
+			g.queue.beat = func(context.Context) error { time.Sleep(time.Minute); return errAway }
+		})
+		id := g.push()
+		time.Sleep(25 * time.Second)
+		g.want(id, vedette.JobStarted)
+		if ran != 0 {
+			t.Error("it was run")
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestJobsClaimedInTheStopAreHandedBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, succeed, func(c *worker.Config) { c.Queue = greedy{c.Queue} })
+		synctest.Wait()
+		var id vedette.ID
+		time.AfterFunc(time.Second, func() { id = g.push() })
+		g.stop()
+		if j := g.want(id, vedette.JobPending); j.Attempt != 0 || g.meter.started != 0 {
+			t.Errorf("attempt %d, %+v", j.Attempt, g.meter)
+		}
+	})
+}
+
+// greedy claims whatever its ctx says.
+type greedy struct{ vedette.Queue }
+
+func (g greedy) Claim(ctx context.Context, owner string, n int, from ...vedette.Want) ([]vedette.Job, error) {
+	return g.Queue.Claim(context.WithoutCancel(ctx), owner, n, from...)
 }
 
 func TestStopLetsHandlersEndByThemselves(t *testing.T) {

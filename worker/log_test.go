@@ -181,6 +181,44 @@ func TestEndDoesNotWaitLongForTheLog(t *testing.T) {
 	})
 }
 
+func TestLossIsToldAtTheEndOfTheJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, func(_ context.Context, t *vedette.Task) (string, error) {
+			time.Sleep(time.Second)
+			for range 30_000 {
+				t.Log.Info(strings.Repeat("x", 100))
+			}
+			return "", nil
+		})
+		g.feed.fail(errAway)
+		id := g.push()
+		time.Sleep(10 * time.Second)
+		g.feed.fail(nil)
+		time.Sleep(10 * time.Second)
+		lines := g.log(id)
+		if n := len(lines); n == 0 || !strings.Contains(lines[n-1], fmt.Sprintf(`"lost_lines":%d}`, 30_001-n)) {
+			t.Errorf("%d lines, the last is %.200q", n, lines[max(n-1, 0):])
+		}
+	})
+}
+
+func TestStopWaitsForTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, func(_ context.Context, t *vedette.Task) (string, error) {
+			t.Log.Info("hello")
+			return "", nil
+		})
+		g.feed.fail(errAway)
+		id := g.push()
+		time.Sleep(5 * time.Second)
+		time.AfterFunc(5*time.Second, func() { g.feed.fail(nil) })
+		g.stop()
+		if n := len(g.log(id)); n != 1 {
+			t.Errorf("%d lines kept, want 1", n)
+		}
+	})
+}
+
 func TestItemsAreNumberedAndKeptAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g *rig

@@ -111,9 +111,7 @@ func (w *Worker) done(r *run, result string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r.ended = true
-	if !r.lost.Load() {
-		w.completer.add(e)
-	}
+	w.completer.add(e)
 	w.release(r)
 }
 

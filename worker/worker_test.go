@@ -174,7 +174,8 @@ type broken struct {
 	mu     sync.Mutex
 	beat   func(ctx context.Context) error
 	claim  func(ctx context.Context, n int, from []vedette.Want) error
-	lose   bool // the answers of Claim
+	lose   bool          // the answers of Claim
+	stall  time.Duration // before the answers of Claim
 	finish func(ends []vedette.End) error
 	calls  atomic.Int64 // of Finish
 }
@@ -199,7 +200,7 @@ func (b *broken) Beat(ctx context.Context, owner string, ttl time.Duration, held
 
 func (b *broken) Claim(ctx context.Context, owner string, n int, from ...vedette.Want) ([]vedette.Job, error) {
 	b.mu.Lock()
-	f, lose := b.claim, b.lose
+	f, lose, stall := b.claim, b.lose, b.stall
 	b.mu.Unlock()
 	if f != nil {
 		if err := f(ctx, n, from); err != nil {
@@ -207,6 +208,7 @@ func (b *broken) Claim(ctx context.Context, owner string, n int, from ...vedette
 		}
 	}
 	jobs, err := b.Queue.Claim(ctx, owner, n, from...)
+	time.Sleep(stall)
 	if lose && err == nil {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -390,7 +392,7 @@ func TestCancelEndsTheHandlerWithItsReason(t *testing.T) {
 			cause = context.Cause(ctx)
 			return "", errors.New("cleaned up")
 		})
-		id := g.push(func(j *vedette.Job) { j.MaxAttempts = 5 })
+		id := g.push()
 		time.Sleep(time.Second)
 		if err := g.store.Jobs().Cancel(t.Context(), "not today", id); err != nil {
 			t.Fatal(err)
