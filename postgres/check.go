@@ -57,7 +57,7 @@ func checkResult(r *vedette.Result) error {
 }
 
 // named reports whether id can be kept: PostgreSQL takes no NUL in text.
-func named(id vedette.MonitorID) bool { return id != "" && clean(string(id)) == string(id) }
+func named[K ~string](id K) bool { return id != "" && clean(string(id)) == string(id) }
 
 // clean replaces what PostgreSQL takes in no text: NUL and what is not UTF-8.
 func clean(s string) string {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"time"
+
+	"github.com/vedettehq/vedette"
 )
 
 // Object identifiers of types, as PostgreSQL numbers them, and of their arrays.
@@ -11,6 +13,8 @@ const (
 	oidText   = 25
 	oidInt8   = 20
 	oidInt4   = 23
+	oidInt2   = 21
+	oidSpan   = 1186 // interval
 	oidBool   = 16
 	oidBytea  = 17
 	oidUUID   = 2950
@@ -20,6 +24,7 @@ const (
 	oidInt4s  = 1007
 	oidTexts  = 1009
 	oidInt8s  = 1016
+	oidInt2s  = 1005
 	oidBools  = 1000
 	oidByteas = 1001
 	oidUUIDs  = 2951
@@ -37,6 +42,8 @@ func arrayOf(oid uint32) uint32 {
 		return oidInt8s
 	case oidInt4:
 		return oidInt4s
+	case oidInt2:
+		return oidInt2s
 	case oidBool:
 		return oidBools
 	case oidBytea:
@@ -78,6 +85,11 @@ func (b row) int4(n int32) row {
 	return binary.BigEndian.AppendUint32(b, uint32(n)) //nolint:gosec // the bits
 }
 
+func (b row) int2(n int16) row {
+	b = binary.BigEndian.AppendUint32(b, 2)
+	return binary.BigEndian.AppendUint16(b, uint16(n)) //nolint:gosec // the bits
+}
+
 func (b row) bool(v bool) row {
 	b = binary.BigEndian.AppendUint32(b, 1)
 	if v {
@@ -103,6 +115,14 @@ func (b row) when(t time.Time) row {
 	return b.time(t)
 }
 
+// some is text, or null for "".
+func (b row) some(s string) row {
+	if s == "" {
+		return b.null()
+	}
+	return b.text(s)
+}
+
 // micros is a phase; one that does not fit in four bytes, 35 minutes, is cut.
 func (b row) micros(d time.Duration) row {
 	return b.int4(int32(min(max(d.Microseconds(), math.MinInt32), math.MaxInt32)))
@@ -115,6 +135,49 @@ func (b row) jsonb(text []byte) row {
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(len(text)+1)) //nolint:gosec // a message is shorter than 1 GiB
 	return append(append(b, 1), text...)
+}
+
+// span is an interval of microseconds.
+func (b row) span(d time.Duration) row {
+	b = binary.BigEndian.AppendUint32(b, 16)
+	b = binary.BigEndian.AppendUint64(b, uint64(d.Microseconds())) //nolint:gosec // the bits
+	return append(b, 0, 0, 0, 0, 0, 0, 0, 0)                       // days and months
+}
+
+// texts is an array of text.
+func (b row) texts(all []string) row {
+	r := rows{oids: []uint32{oidText}}
+	for _, s := range all {
+		r.add(func(b row) row { return b.text(s) })
+	}
+	return b.array(&r)
+}
+
+// uuids is an array of uuid.
+func (b row) uuids(all []vedette.ID) row {
+	r := rows{oids: []uint32{oidUUID}, buf: make([]byte, 0, 20*len(all))}
+	for _, id := range all {
+		r.add(func(b row) row { return b.uuid(id) })
+	}
+	return b.array(&r)
+}
+
+// array is the one column of r.
+func (b row) array(r *rows) row {
+	values, _ := r.arrays()
+	return b.bytes(values[0])
+}
+
+// split returns the n values of b.
+func (b row) split(n int) [][]byte {
+	all := make([][]byte, n)
+	for i := range all {
+		size := binary.BigEndian.Uint32(b)
+		if b = b[4:]; size != math.MaxUint32 {
+			all[i], b = b[:size:size], b[size:]
+		}
+	}
+	return all
 }
 
 // A rows is some rows of one kind.

@@ -103,7 +103,7 @@ func (w window) read(ctx context.Context, c *pgx.Conn, sql string, args ...any) 
 // historyOfAll reads window by window within each day, each of them longer than the last until
 // enough is found: no index has the order of times.
 func historyOfAll(ctx context.Context, c *pgx.Conn, w window) (found []vedette.Result, err error) {
-	all, err := days(ctx, c)
+	all, err := results.days(ctx, c)
 	if w.newest {
 		slices.Reverse(all)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -147,8 +148,10 @@ func tables(ctx context.Context, c *pgx.Conn) ([]table, error) {
 // counted returns the name under which the rows of a table are counted, or "".
 func (t table) counted() string {
 	switch {
-	case len(t.name) == len(dayForm) && t.name[:8] == "results_":
-		return "results"
+	case strings.HasPrefix(t.name, string(results)+"_"):
+		return string(results)
+	case strings.HasPrefix(t.name, string(jobHistory)+"_"):
+		return string(jobHistory)
 	case t.name == "slots":
 		return "dirty"
 	case t.name == "settings", t.name == "schema_version", t.name == "leases":

@@ -15,21 +15,51 @@ type step struct {
 	sql    string
 	values [][]byte
 	oids   []uint32
+	// name is under which the statement is prepared once a connection, so that it is not planned
+	// each time; "" plans it anew. A plan must do for all values.
+	name string
 }
 
 // over returns a step whose parameters are the columns of r.
 func over(doing, sql string, r *rows) step {
 	values, oids := r.arrays()
-	return step{doing, sql, values, oids}
+	return step{doing: doing, sql: sql, values: values, oids: oids}
+}
+
+// with returns a step whose parameters are the values of one row.
+func with(doing, sql string, oids []uint32, values row) step {
+	return step{doing: doing, sql: sql, values: values.split(len(oids)), oids: oids}
+}
+
+// also returns s with further parameters.
+func (s step) also(oids []uint32, values row) step {
+	s.values, s.oids = append(s.values, values.split(len(oids))...), append(s.oids, oids...)
+	return s
+}
+
+// as returns s prepared under a name.
+func (s step) as(name string) step {
+	s.name = name
+	return s
 }
 
 // pipe sends steps in one round trip and returns what each of them gave, in binary form. Outside
 // a transaction they are one. The error is that of the first step that failed; those behind it
 // were not made.
 func pipe(ctx context.Context, c *pgx.Conn, steps ...step) ([]*pgconn.Result, error) {
+	for _, one := range steps {
+		if err := one.prepare(ctx, c.PgConn()); err != nil {
+			return nil, fmt.Errorf("%s: %w", one.doing, err)
+		}
+	}
+	binary := []int16{pgx.BinaryFormatCode}
 	p := c.PgConn().StartPipeline(ctx)
 	for _, one := range steps {
-		p.SendQueryParams(one.sql, one.values, one.oids, []int16{pgx.BinaryFormatCode}, []int16{pgx.BinaryFormatCode})
+		if one.name == "" {
+			p.SendQueryParams(one.sql, one.values, one.oids, binary, binary)
+		} else {
+			p.SendQueryPrepared(one.name, one.values, binary, binary)
+		}
 	}
 	if err := p.Sync(); err != nil {
 		_ = p.Close()
@@ -48,6 +78,19 @@ func pipe(ctx context.Context, c *pgx.Conn, steps ...step) ([]*pgconn.Result, er
 		return nil, fmt.Errorf("%s: %w", steps[len(steps)-1].doing, err)
 	}
 	return all, nil
+}
+
+// prepare prepares a step that has a name, unless the connection knows it.
+func (s step) prepare(ctx context.Context, c *pgconn.PgConn) error {
+	key := "prepared " + s.name
+	if known := c.CustomData()[key]; s.name == "" || known != nil {
+		return nil
+	}
+	if _, err := c.Prepare(ctx, s.name, s.sql, s.oids); err != nil {
+		return err
+	}
+	c.CustomData()[key] = true
+	return nil
 }
 
 // next reads the answer of one step.

@@ -44,7 +44,7 @@ const (
 // another time. It also makes the tables of the days to come.
 func (s *Store) Prune(ctx context.Context, now time.Time, keep vedette.Retention) (more bool, err error) {
 	err = s.update(ctx, func(c *pgx.Conn) error {
-		if err := addDaysAhead(ctx, c, time.Now()); err != nil {
+		if err := results.addDaysAhead(ctx, c, time.Now()); err != nil {
 			return err
 		}
 		p := pruner{s: s, c: c, now: now, keep: keep}
@@ -90,7 +90,7 @@ func longer(a, b time.Duration) time.Duration {
 
 // leftovers drops days that were taken off before, when somebody read them.
 func (p pruner) leftovers(ctx context.Context) (more bool, err error) {
-	all, err := days(ctx, p.c)
+	all, err := results.days(ctx, p.c)
 	for _, d := range all {
 		if err == nil && (!d.attached || d.pending) {
 			_, err = p.patiently(ctx, d, p.drop)
@@ -104,7 +104,7 @@ func (p pruner) days(ctx context.Context) (more bool, err error) {
 	if p.keep.Results == 0 {
 		return false, nil
 	}
-	all, err := days(ctx, p.c)
+	all, err := results.days(ctx, p.c)
 	if err != nil {
 		return false, err
 	}
@@ -124,7 +124,7 @@ func (p pruner) patiently(ctx context.Context, d day, f func(context.Context, da
 	more, err := f(ctx, d)
 	if codeOf(err) == lockTimeout {
 		rollback(ctx, p.c)
-		p.s.log.Warn("a day of results is in use and stays for now", "table", d.name)
+		p.s.log.Warn("a day is in use and stays for now", "table", d.name)
 		return false, nil
 	}
 	if err != nil {
@@ -196,7 +196,7 @@ func (p pruner) drop(ctx context.Context, d day) (more bool, err error) {
 		how = "finalize"
 	}
 	if d.attached {
-		if err := script(ctx, p.c, "alter table results detach partition "+d.name+" "+how); err != nil {
+		if err := script(ctx, p.c, "alter table "+string(d.parent)+" detach partition "+d.name+" "+how); err != nil {
 			return false, err
 		}
 	}
@@ -244,7 +244,7 @@ func (p pruner) cut(ctx context.Context) (more bool, err error) {
 	if err != nil || size <= p.keep.MaxBytes {
 		return false, err
 	}
-	all, err := days(ctx, p.c)
+	all, err := results.days(ctx, p.c)
 	if err != nil {
 		return false, err
 	}

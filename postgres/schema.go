@@ -16,7 +16,7 @@ import (
 // The layout is commented in the database itself, for people who look with SQL. What those
 // comments leave out:
 //
-//   - A partition of results is named for its day, results_20260301, and made when a row wants it.
+//   - A partition of results or job_history is named for its day, results_20260301, and made when a row wants it.
 //   - Uniqueness of results is that of (monitor_id, checked_at, id): a result that is sent again
 //     meets itself.
 //   - A slot's mark comes from the sequence marks, so that no two are the same. The row goes when

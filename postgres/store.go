@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,18 +35,24 @@ type Options struct {
 	Log   *slog.Logger // nil discards
 }
 
-// A Store is a Writer, a Reader and a Keeper, and has a registry of monitors, a Leaser, positions
-// and dead letters. It is safe for concurrent use. While the server is away its calls report
+// A Store is a Writer, a Reader and a Keeper, and has registries of monitors and scrapers, a
+// Leaser, positions, dead letters, a queue of jobs with their schedules, a feed and small values. It is safe for concurrent use. While the server is away its calls report
 // errors; they work again once it is back.
 type Store struct {
 	pool     *pgxpool.Pool
 	readOnly bool
 	log      *slog.Logger
 	slots    marked
+	schema   string // where the tables lie
 
-	mu      sync.Mutex
-	changed chan struct{} // closed by the next change of a monitor
-	closed  atomic.Bool
+	bells  bells
+	herald *herald
+	spots  spots
+	ripe   ripe
+	round  round
+	life   context.Context // ends with Close
+	stop   context.CancelFunc
+	closed atomic.Bool
 }
 
 // Open opens the store at url, a connection string of libpq's form, and makes its tables unless
@@ -60,14 +65,21 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{readOnly: o.ReadOnly, log: o.Log, changed: make(chan struct{})}
+	s := &Store{readOnly: o.ReadOnly, log: o.Log}
 	begin := s.begin
 	if o.ReadOnly {
 		begin = current
 	}
-	if err := once(ctx, cfg.ConnConfig, begin); err != nil {
+	if err := once(ctx, cfg.ConnConfig, func(ctx context.Context, c *pgx.Conn) error {
+		if err := begin(ctx, c); err != nil {
+			return err
+		}
+		return c.QueryRow(ctx, "select current_schema()").Scan(&s.schema)
+	}); err != nil {
 		return nil, explain(cfg.ConnConfig, err)
 	}
+	s.life, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.herald = &herald{s: s, id: vedette.NewID(time.Now()).String(), pending: map[bell]ring{}}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, explain(cfg.ConnConfig, err)
 	}
@@ -88,12 +100,17 @@ func (s *Store) begin(ctx context.Context, c *pgx.Conn) error {
 	if err := migrate(ctx, c, s.log); err != nil {
 		return err
 	}
-	return addDaysAhead(ctx, c, time.Now())
+	if err := results.addDaysAhead(ctx, c, time.Now()); err != nil {
+		return err
+	}
+	return jobHistory.addDaysAhead(ctx, c, time.Now())
 }
 
 // Close waits for calls in progress. Later calls report fs.ErrClosed.
 func (s *Store) Close() error {
-	if !s.closed.Swap(true) {
+	if !s.closed.Load() {
+		s.herald.close()
+		s.closed.Store(true)
 		s.pool.Close()
 	}
 	return nil

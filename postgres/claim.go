@@ -1,0 +1,364 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/pack"
+)
+
+// A queue is the jobs under all their contracts. Its transactions lock in one order: the lease of
+// the leader, cursors, owners, jobs by ID, limits by key. Where one would lock a job behind limits,
+// or jobs in the order of their urgency, it skips those that others have locked.
+type queue struct{ s *Store }
+
+var (
+	_ vedette.Jobs   = queue{}
+	_ vedette.Queue  = queue{}
+	_ vedette.Queues = queue{}
+)
+
+// Queue returns what workers ask of the jobs.
+func (s *Store) Queue() vedette.Queue { return queue{s} }
+
+// Queues returns what stops queues and lets them go on.
+func (s *Store) Queues() vedette.Queues { return queue{s} }
+
+// What a claim of several queues takes is one statement: a candidate after the other is locked
+// unless another has it, of each queue as many as those before leave room for. Candidates without
+// limits are started, the others are told of: limits_enter starts them, and then the claim goes on,
+// with the next queue at the earliest. Whoever claims must live,
+// and holds its row so that no Rescue can end its claims before they are made.
+const (
+	claimHead = `with o as materialized (
+		select beats from owners where name = $1 and expires_at > clock_timestamp() for key share)`
+
+	claimOne = `, c%d as materialized (
+		select id, priority, run_at, lane from jobs
+		where state = 2 and queue = $%d and (priority, run_at, id) >= ($%d, $%d, $%d)
+			and exists (select from o) and not exists (select from pauses where queue = $%[2]d)%[8]s
+		order by priority, run_at, id
+		limit least($%[6]d, $2%[7]s)
+		for update skip locked)`
+
+	claimTail = `, c as (%s), u as (
+		update jobs set state = 3, epoch = 1 - epoch, attempt = attempt + 1, owner = $1, started_at = now(),
+			beat = (select beats from o), unique_waiting = null
+		where id = any (array(select id from c where lane is null))
+		returning ` + claimColumns + `)
+	select ` + claimColumns + ` from u
+	union all
+	select id, run_at, priority, null, null, null, null, null, null, null, queue from c where lane is not null`
+
+	claimColumns = "id, run_at, priority, body, created_at, started_at, epoch, attempt, result, error, queue"
+
+	enter = "select " + claimColumns + " from limits_enter($1, $2)"
+)
+
+// mostPrepared is for how many queues claims are prepared.
+const mostPrepared = 4
+
+// claimSQL returns the claim from n queues.
+func claimSQL(n int) string {
+	sql, union, before, free := claimHead, []string{}, "", ""
+	for i := range n {
+		first := 3 + 5*i
+		sql += fmt.Sprintf(claimOne, i, first, first+2, first+3, first+4, first+1, before, free)
+		union = append(union, fmt.Sprintf("select *, $%d::text as queue from c%d", first, i))
+		before += fmt.Sprintf(" - (select count(*) from c%d)", i)
+		free += fmt.Sprintf(" and not exists (select from c%d where lane is not null)", i)
+	}
+	return sql + fmt.Sprintf(claimTail, strings.Join(union, " union all "))
+}
+
+// Claim takes jobs, as [vedette.Queue] says.
+func (q queue) Claim(ctx context.Context, owner string, n int, from ...vedette.Want) (got []vedette.Job, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("claim jobs: %w", err)
+	}
+	w := q.s.bells.wait(bellsOf(from)...)
+	defer func() { q.s.bells.leave(w, len(got) > 0) }()
+	// What the server has done when ctx ends is not to be lost.
+	patient, done := linger(ctx, 2*time.Second)
+	defer done()
+	for {
+		if got, err = q.take(patient, owner, n, from); err != nil || len(got) > 0 {
+			break
+		}
+		var next time.Duration
+		if next, err = q.await(patient, owner); err != nil {
+			break
+		}
+		if err = w.wait(ctx, next); err != nil {
+			break
+		}
+	}
+	if err != nil && len(got) == 0 {
+		return nil, fmt.Errorf("claim jobs: %w", err)
+	}
+	return got, nil
+}
+
+func bellsOf(from []vedette.Want) []bell {
+	var all []bell
+	for _, w := range from {
+		if b := queueBell(w.Queue); !slices.Contains(all, b) {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// linger returns a context that ends some time after ctx.
+func linger(ctx context.Context, by time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
+// wait waits until it is rung for, at most for d or what is left of a poll.
+func (w *waiter) wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(min(d, poll*3/4+rand.N(poll/2)))
+	defer timer.Stop()
+	select {
+	case <-w.rung:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// A taking is what is left to take.
+type taking struct {
+	owner string
+	room  int
+	from  []vedette.Want
+	turns []int64
+}
+
+// mostRounds bounds how often a claim goes on: whoever competes for the same limits may have the
+// better of it each time.
+const mostRounds = 20
+
+// take takes what there is at once. It goes on only behind jobs that have limits, or when it began
+// behind all jobs.
+func (q queue) take(ctx context.Context, owner string, n int, from []vedette.Want) ([]vedette.Job, error) {
+	if q.s.ripe.now() {
+		if _, err := q.ripen(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var got []vedette.Job
+	for range mostRounds {
+		t := &taking{owner: owner, room: n - len(got), from: wanted(from, got)}
+		if t.room == 0 || len(t.from) == 0 {
+			break
+		}
+		jobs, again, err := q.claim(ctx, t)
+		got = append(got, jobs...)
+		if err != nil || !again {
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+// wanted returns from without what was taken.
+func wanted(from []vedette.Want, taken []vedette.Job) []vedette.Want {
+	if len(taken) == 0 {
+		return from
+	}
+	counts := map[string]int{}
+	for i := range taken {
+		counts[taken[i].Queue]++
+	}
+	var left []vedette.Want
+	for _, w := range from {
+		if w.N > 0 {
+			had := min(w.N, counts[w.Queue])
+			counts[w.Queue] -= had
+			if w.N -= had; w.N == 0 {
+				continue
+			}
+		}
+		left = append(left, w)
+	}
+	return left
+}
+
+// step returns the claim, which begins where claims of this process have come to.
+func (t *taking) step(q queue) step {
+	oids, values := []uint32{oidText, oidInt8}, row{}.text(t.owner).int8(int64(t.room))
+	t.turns = make([]int64, len(t.from))
+	for i, w := range t.from {
+		var at spot
+		at, t.turns[i] = q.s.spots.from(w.Queue)
+		oids = append(oids, oidText, oidInt8, oidInt8, oidTime, oidUUID)
+		values = values.text(w.Queue).int8(int64(t.most(i))).int8(at.priority).int8(at.runAt).uuid(at.id)
+	}
+	one := with("claim", claimSQL(len(t.from)), oids, values)
+	if len(t.from) <= mostPrepared {
+		one = one.as(fmt.Sprintf("claim%d", len(t.from)))
+	}
+	return one
+}
+
+// most returns how many jobs of a queue may be had.
+func (t *taking) most(i int) int {
+	if n := t.from[i].N; n > 0 {
+		return min(n, t.room)
+	}
+	return t.room
+}
+
+// claim makes one claim. Again says whether another may find more.
+func (q queue) claim(ctx context.Context, t *taking) (jobs []vedette.Job, again bool, err error) {
+	var limited []cells
+	err = q.s.update(ctx, func(c *pgx.Conn) error {
+		return q.s.hurry(ctx, c, patience, func() error {
+			found, err := pipe(ctx, c, t.step(q))
+			if err != nil {
+				return err
+			}
+			jobs, limited, err = t.read(q, found[0])
+			return err
+		})
+	})
+	if err != nil {
+		q.rewind(t) // the server may have started some that nobody will have
+		return nil, false, err
+	}
+	again = q.move(t, jobs, limited) && len(jobs) == 0
+	if len(limited) > 0 {
+		entered, err := q.enter(ctx, t.owner, limited)
+		if err != nil {
+			return jobs, false, err
+		}
+		again = again || len(entered) < len(limited) || len(t.from) > 1
+		jobs = append(jobs, entered...)
+	}
+	return t.sort(jobs), again, nil
+}
+
+func (q queue) rewind(t *taking) {
+	for _, w := range t.from {
+		q.s.spots.rewind(w.Queue)
+	}
+}
+
+// read returns the jobs that were started, and the candidates that have limits.
+func (t *taking) read(q queue, r *pgconn.Result) (jobs []vedette.Job, limited []cells, err error) {
+	jobs = make([]vedette.Job, 0, len(r.Rows))
+	for _, one := range r.Rows {
+		c := cells(one)
+		if c[3] == nil {
+			limited = append(limited, c)
+			continue
+		}
+		j, err := claimed(c, t.owner)
+		if err != nil {
+			return nil, nil, err
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, limited, nil
+}
+
+// claimed reads claimColumns.
+func claimed(c cells, owner string) (j vedette.Job, err error) {
+	j.ID = c.id(0)
+	if err := pack.Job(c[3], &j); err != nil {
+		return j, fmt.Errorf("job %s: %w", j.ID, err)
+	}
+	j.RunAt, j.CreatedAt, j.StartedAt = c.time(1), c.time(4), c.time(5)
+	j.State, j.Owner, j.BeatAt = vedette.JobStarted, owner, j.StartedAt
+	j.Epoch, j.Attempt = c.int(6), int(c.int(7))
+	j.Result, j.Error = c.text(8), c.text(9)
+	return j, nil
+}
+
+// move moves on in the queues that gave as much as was asked of them, and back in the others. It
+// reports whether it went back.
+func (q queue) move(t *taking, jobs []vedette.Job, limited []cells) (back bool) {
+	room := t.room
+	for i, w := range t.from {
+		n, last := 0, begin()
+		see := func(at spot) {
+			n++
+			if at.compare(last) > 0 {
+				last = at
+			}
+		}
+		for k := range jobs {
+			if jobs[k].Queue == w.Queue {
+				see(spot{int64(jobs[k].Priority), jobs[k].RunAt.UnixMicro() - epoch, jobs[k].ID})
+			}
+		}
+		for _, c := range limited {
+			if c.text(10) == w.Queue {
+				see(spot{c.int(2), c.int(1), c.id(0)})
+			}
+		}
+		if n >= min(t.most(i), room) {
+			q.s.spots.pass(w.Queue, t.turns[i], last)
+		} else if q.s.spots.rewind(w.Queue) {
+			back = true
+		}
+		room = max(0, room-n)
+	}
+	return back
+}
+
+// sort orders jobs as they are to be started.
+func (t *taking) sort(jobs []vedette.Job) []vedette.Job {
+	place := map[string]int{}
+	for i, w := range slices.Backward(t.from) {
+		place[w.Queue] = i
+	}
+	slices.SortFunc(jobs, func(a, b vedette.Job) int {
+		if a.Queue != b.Queue {
+			return place[a.Queue] - place[b.Queue]
+		}
+		return spot{int64(a.Priority), a.RunAt.UnixMicro(), a.ID}.compare(spot{int64(b.Priority), b.RunAt.UnixMicro(), b.ID})
+	})
+	return jobs
+}
+
+// enter starts those of the candidates that their limits allow.
+func (q queue) enter(ctx context.Context, owner string, limited []cells) (jobs []vedette.Job, err error) {
+	ids := make([]vedette.ID, len(limited))
+	for i, c := range limited {
+		ids[i] = c.id(0)
+	}
+	one := with("claim behind limits", enter, []uint32{oidText, oidUUIDs}, row{}.text(owner).uuids(ids)).as("enter")
+	err = q.s.update(ctx, func(c *pgx.Conn) error {
+		return q.s.hurry(ctx, c, patience, func() error {
+			jobs = jobs[:0]
+			found, err := pipe(ctx, c, one)
+			if err != nil {
+				return err
+			}
+			for _, one := range found[0].Rows {
+				j, err := claimed(one, owner)
+				if err != nil {
+					return err
+				}
+				jobs = append(jobs, j)
+			}
+			return nil
+		})
+	})
+	return jobs, err
+}
