@@ -95,13 +95,6 @@ func program(name string, args []string) {
 		for {
 			runtime.Gosched()
 		}
-	case "eat":
-		n, _ := strconv.Atoi(args[0])
-		b := make([]byte, n)
-		for i := 0; i < n; i += 4096 {
-			b[i] = 1
-		}
-		fmt.Fprintln(os.Stdout, len(b))
 	case "killed":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		time.Sleep(time.Minute)

@@ -143,6 +143,22 @@ func TestQueueHasNoMoreThanItsConcurrency(t *testing.T) {
 	}
 }
 
+func TestLightQueueHasNoMoreThanItsConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, outlast(time.Second), func(c *worker.Config) {
+			c.Queues = []worker.Share{{Queue: "a", Concurrency: 3}, {Queue: "b", Weight: 1000}}
+		})
+		g.fill(30, "a")
+		for range 9 {
+			synctest.Wait()
+			if n := g.work.Running(); n != 3 {
+				t.Errorf("%d run, want 3", n)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 // A claim that waits for one queue must not keep the slots that another gets free from it.
 func TestFullQueueIsAskedAgainWhenItHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -114,10 +114,16 @@ func TestNothingOfAnOldLifeIsFinished(t *testing.T) {
 func TestRefusedBeatOrClaimBeginsANewLife(t *testing.T) {
 	for name, refuse := range map[string]func(*broken){
 		"beat": func(b *broken) {
-			b.beat = func(context.Context) error { b.beat = nil; return vedette.ErrLeaseLost }
+			b.beat = func(context.Context) error {
+				b.set(func() { b.beat = nil })
+				return vedette.ErrLeaseLost
+			}
 		},
 		"claim": func(b *broken) {
-			b.claim = func(context.Context, int, []vedette.Want) error { b.claim = nil; return vedette.ErrLeaseLost }
+			b.claim = func(context.Context, int, []vedette.Want) error {
+				b.set(func() { b.claim = nil })
+				return vedette.ErrLeaseLost
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -190,10 +196,10 @@ func TestJobsClaimedInTheStopAreHandedBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := start(t, succeed, func(c *worker.Config) { c.Queue = greedy{c.Queue} })
 		synctest.Wait()
-		var id vedette.ID
-		time.AfterFunc(time.Second, func() { id = g.push() })
+		pushed := make(chan vedette.ID, 1)
+		time.AfterFunc(time.Second, func() { pushed <- g.push() })
 		g.stop()
-		if j := g.want(id, vedette.JobPending); j.Attempt != 0 || g.meter.started != 0 {
+		if j := g.want(<-pushed, vedette.JobPending); j.Attempt != 0 || g.meter.started != 0 {
 			t.Errorf("attempt %d, %+v", j.Attempt, g.meter)
 		}
 	})
