@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,14 +13,23 @@ import (
 	"github.com/vedettehq/vedette/worker"
 )
 
-// causes returns a handler that waits for the end of its ctx, and the causes that it saw.
-func causes() (vedette.HandlerFunc, *[]error) {
-	var seen []error
-	return func(ctx context.Context, _ *vedette.Task) (string, error) {
+// causes returns a handler that waits for the end of its ctx, and what returns the causes that it saw.
+func causes() (vedette.HandlerFunc, func() []error) {
+	var mu sync.Mutex
+	var all []error
+	handler := func(ctx context.Context, _ *vedette.Task) (string, error) {
 		<-ctx.Done()
-		seen = append(seen, context.Cause(ctx))
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, context.Cause(ctx))
 		return "done all the same", nil
-	}, &seen
+	}
+	return handler, func() []error {
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		return all
+	}
 }
 
 func TestLostClaimEndsTheHandlerAndIsNeverFinished(t *testing.T) {
@@ -37,8 +47,8 @@ func TestLostClaimEndsTheHandlerAndIsNeverFinished(t *testing.T) {
 		calls := g.queue.calls.Load()
 		time.Sleep(3 * time.Second)
 		g.want(id, vedette.JobCancelled)
-		if len(*seen) != 1 || !errors.Is((*seen)[0], vedette.ErrLeaseLost) {
-			t.Errorf("causes %v, want the loss of the lease", *seen)
+		if len(seen()) != 1 || !errors.Is(seen()[0], vedette.ErrLeaseLost) {
+			t.Errorf("causes %v, want the loss of the lease", seen())
 		}
 		if g.queue.calls.Load() != calls || g.meter.lost != 1 || g.meter.ended != nil {
 			t.Errorf("finished %d times, %+v", g.queue.calls.Load()-calls, g.meter)
@@ -58,13 +68,13 @@ func TestWorkerThatCannotBeatEndsItsHandlersBeforeItsLeaseEnds(t *testing.T) {
 		})
 		time.Sleep(6900 * time.Millisecond)
 		synctest.Wait()
-		if len(*seen) != 0 {
+		if len(seen()) != 0 {
 			t.Fatal("the handler was ended although the lease may be trusted")
 		}
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
-		if len(*seen) != 1 || !errors.Is((*seen)[0], vedette.ErrLeaseLost) {
-			t.Fatalf("causes %v a second before the lease's end, want its loss", *seen)
+		if len(seen()) != 1 || !errors.Is(seen()[0], vedette.ErrLeaseLost) {
+			t.Fatalf("causes %v a second before the lease's end, want its loss", seen())
 		}
 		time.Sleep(10 * time.Second)
 		if rescued, err := g.store.Queue().Rescue(t.Context(), g.lead()); len(rescued) != 1 || err != nil {
@@ -136,8 +146,8 @@ func TestRefusedBeatOrClaimBeginsANewLife(t *testing.T) {
 				g.push()
 				time.Sleep(4 * time.Second)
 				synctest.Wait()
-				if len(*seen) == 0 || !errors.Is((*seen)[0], vedette.ErrLeaseLost) {
-					t.Fatalf("causes %v", *seen)
+				if len(seen()) == 0 || !errors.Is(seen()[0], vedette.ErrLeaseLost) {
+					t.Fatalf("causes %v", seen())
 				}
 				id := g.push()
 				if j := g.want(id, vedette.JobStarted); j.Owner != "w/2" {

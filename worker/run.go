@@ -36,8 +36,7 @@ type run struct {
 }
 
 func (w *Worker) newRun(l *life, j vedette.Job, began time.Time) *run {
-	r := &run{job: j, life: l, began: began, free: func() {}}
-	r.share = slices.IndexFunc(w.shares, func(s share) bool { return s.Queue == j.Queue })
+	r := &run{job: j, life: l, began: began, share: w.place(j.Queue), free: func() {}}
 	r.ctx, r.end = context.WithCancelCause(l.ctx)
 	if j.Timeout > 0 {
 		r.ctx, r.free = context.WithTimeoutCause(r.ctx, j.Timeout, //nolint:gosec // done calls r.free
@@ -45,6 +44,16 @@ func (w *Worker) newRun(l *life, j vedette.Job, began time.Time) *run {
 	}
 	r.log = &jobLog{ship: w.shipper, run: r}
 	return r
+}
+
+// place returns which share is that of a queue, or -1.
+func (w *Worker) place(queue string) int {
+	for i := range w.shares {
+		if w.shares[i].Queue == queue {
+			return i
+		}
+	}
+	return -1
 }
 
 // cancel ends the ctx of the handler.
