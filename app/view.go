@@ -36,7 +36,7 @@ func (a *App) View() *View { return &View{a.store} }
 // Close closes the store.
 func (v *View) Close() error { return v.store.close() }
 
-// A Filter chooses monitors: those with one of the names or ids, of the group, in the state.
+// A Filter chooses monitors or scrapers: those with one of the names or ids, of the group, in the state.
 // What is empty does not restrict.
 type Filter struct {
 	Names []string
@@ -44,8 +44,9 @@ type Filter struct {
 	State vedette.State
 }
 
-func (f Filter) takes(m vedette.Monitor) bool {
-	named := len(f.Names) == 0 || slices.Contains(f.Names, m.Name) || slices.Contains(f.Names, string(m.ID))
+// takes reports whether f chooses a thing of this id.
+func (f Filter) takes(id string, m vedette.Meta) bool {
+	named := len(f.Names) == 0 || slices.Contains(f.Names, m.Name) || slices.Contains(f.Names, id)
 	return named && (f.Group == "" || f.Group == m.Group)
 }
 
@@ -135,7 +136,7 @@ func (v *View) Status(ctx context.Context, f Filter) ([]MonitorStatus, error) {
 func (v *View) choose(ctx context.Context, f Filter) ([]vedette.Monitor, error) {
 	var chosen []vedette.Monitor
 	err := v.store.monitorShelf().each(ctx, func(m vedette.Monitor) error {
-		if f.takes(m) {
+		if f.takes(string(m.ID), m.Meta) {
 			chosen = append(chosen, m)
 		}
 		return nil

@@ -57,7 +57,7 @@ func (d *decoder) window(w window, l layered, path string) vedette.Window {
 
 // span returns when one-off work begins and ends.
 func (d *decoder) span(w window, loc *time.Location, wrong func(key, text, fix string)) (from, to time.Time) {
-	from, ok := readTime(w.From, loc)
+	from, ok := ParseTime(w.From, loc)
 	if !ok {
 		wrong("from", fmt.Sprintf("%q is no time", w.From), "write it as 2026-03-01 22:00")
 	}
@@ -70,7 +70,7 @@ func (d *decoder) span(w window, loc *time.Location, wrong func(key, text, fix s
 	case w.To == "":
 		return from, from.Add(w.For)
 	}
-	to, okTo := readTime(w.To, loc)
+	to, okTo := ParseTime(w.To, loc)
 	switch {
 	case !okTo:
 		wrong("to", fmt.Sprintf("%q is no time", w.To), "write it as 2026-03-01 22:00")
@@ -80,8 +80,9 @@ func (d *decoder) span(w window, loc *time.Location, wrong func(key, text, fix s
 	return from, to
 }
 
-// readTime reads the forms that people write, in loc unless they name a zone.
-func readTime(text string, loc *time.Location) (time.Time, bool) {
+// ParseTime reads a time in the forms that people write, as 2026-03-01 22:00, in loc unless it names
+// a zone.
+func ParseTime(text string, loc *time.Location) (time.Time, bool) {
 	for _, layout := range [...]string{
 		time.RFC3339, "2006-01-02 15:04Z07:00", "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07:00",
 		"2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02",

@@ -93,7 +93,7 @@ func (d *decoder) job(s scraper, l layered) vedette.Job {
 	if j.LimitKey != "" && !l.own.has("limit") {
 		j.Limit = 1
 	}
-	if l.own.has("rate") {
+	if s.Rate != (rate{}) {
 		j.RateKey, j.RateEvery, j.RateBurst = s.Rate.Key, s.Rate.Every, s.Rate.Burst
 		if j.RateKey == "" {
 			j.RateKey = "scraper/" + cmp.Or(s.ID, string(ID(s.Group, s.Name)))
@@ -109,7 +109,7 @@ func (d *decoder) schedule(t timing, l layered) vedette.Schedule {
 		loc = time.UTC // package schedule says so
 	}
 	read := func(key, text string) time.Time {
-		at, ok := readTime(text, loc)
+		at, ok := ParseTime(text, loc)
 		if !ok && text != "" {
 			d.add(l.at(key), join(l.path, key), fmt.Sprintf("%q is no time", text), "write it as 2026-03-01 22:00")
 		}

@@ -50,26 +50,38 @@ func parse(name string, text []byte) (*manifest.File, error) {
 
 func newValidate(s streams) *cobra.Command {
 	var config string
+	var handlers []string
 	cmd := &cobra.Command{
 		Use: "validate [FILE]", Short: "Find all mistakes of a configuration",
+		Long: "Finds all mistakes of a configuration, and tells each with its line. Scrapers may name the handlers exec,\nhttp and check, and those of --handler.",
 		Args: atMostOne,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				config = args[0]
 			}
-			f, err := load(config)
+			f, err := loadWith(config, manifest.Options{Handlers: handlers})
 			if err != nil {
 				return err
 			}
 			if err := f.Warnings.Format(s.err, colored(s.err)); err != nil {
 				return err
 			}
-			fmt.Fprintf(s.err, "%s: %s, no mistakes, %s\n", strings.Join(f.Snapshot.Files, ", "), count(len(f.Monitors), "monitor"), count(len(f.Warnings), "warning"))
+			fmt.Fprintf(s.err, "%s: %s, no mistakes, %s\n", strings.Join(f.Snapshot.Files, ", "), holds(f), count(len(f.Warnings), "warning"))
 			return nil
 		},
 	}
 	configFlag(cmd, &config)
+	handlerFlag(cmd, &handlers)
 	return cmd
+}
+
+// holds says what a configuration lists.
+func holds(f *manifest.File) string {
+	said := count(len(f.Monitors), "monitor")
+	if len(f.Scrapers) > 0 {
+		said += ", " + count(len(f.Scrapers), "scraper")
+	}
+	return said
 }
 
 func newConfig(s streams) *cobra.Command {
@@ -80,7 +92,7 @@ func newConfig(s streams) *cobra.Command {
 	var config string
 	show := &cobra.Command{
 		Use: "show [NAME]", Short: "Print every value and where it comes from",
-		Long: "Prints the configuration, or one monitor of it by name or id, with defaults and groups applied:\neach value with the file and line that it comes from, secrets hidden.",
+		Long: "Prints the configuration, or one monitor or scraper of it by name or id, with defaults and groups applied:\neach value with the file and line that it comes from, secrets hidden.",
 		Args: atMostOne,
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := load(config)

@@ -37,8 +37,13 @@ func find(given string) (string, error) {
 		strings.Join(places[:1], "")+", $VEDETTE_CONFIG and "+places[2])
 }
 
-// load reads the configuration file, with every monitor compiled.
+// load reads the configuration file, with every monitor compiled. Scrapers may name any handler:
+// the program that runs them knows its own.
 func load(given string) (*manifest.File, error) {
+	return loadWith(given, manifest.Options{AnyHandler: true})
+}
+
+func loadWith(given string, opt manifest.Options) (*manifest.File, error) {
 	path, err := find(given)
 	if err != nil {
 		return nil, err
@@ -47,7 +52,8 @@ func load(given string) (*manifest.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return manifest.Load(path, manifest.Options{Env: os.LookupEnv, Checker: checker})
+	opt.Env, opt.Checker = os.LookupEnv, checker
+	return manifest.Load(path, opt)
 }
 
 func newChecker() (*check.Checker, error) {

@@ -74,12 +74,14 @@ type usageError struct{ error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 const rootHelp = `Vedette watches websites: it looks at each on time, decides what is up and what
-is down, and keeps all of it in one file, or in a Postgres for many machines.
+is down, and keeps all of it in one file, or in a Postgres for many machines. It
+runs scrapers, too: programs and requests, on schedules, each run kept.
 
   vedette demo                         see it work, on this machine alone
   vedette check https://example.com/   look once
   vedette init https://example.com/ > vedette.yaml
-  vedette up                           watch what vedette.yaml lists
+  vedette up                           watch and run what vedette.yaml lists
+  vedette jobs list                    show the runs of its scrapers
 
 Without -c a configuration is looked for in ./vedette.yaml, $VEDETTE_CONFIG and
 /etc/vedette/vedette.yaml, in this order. Data goes to stdout, words to stderr.
@@ -106,6 +108,7 @@ func newRoot(s streams) *cobra.Command {
 		newUp(s), newCheck(s), newInit(s), newValidate(s), newConfig(s),
 		newStatus(s), newResults(s), newIncidents(s), newDemo(s), newVersion(s),
 		newImport(s), newProducer(s), newConsumer(s),
+		newScrapers(s), newRun(s), newBackfill(s), newJobs(s), newQueues(s), newSchedules(s),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

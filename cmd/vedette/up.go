@@ -34,13 +34,14 @@ With -o jsonl each result is a JSON line on stdout once it is kept.
 
 Machines that share a store (postgres://...) share the work: --role watch looks,
 --role record keeps what comes through Kafka, --role api serves HTTP, which the
-others do as well. Several are --role watch,record or --role watch --role record.
+others do as well, --role schedule says which scrapers are due, --role work runs
+them. Several are --role watch,record or --role watch --role record.
 With several regions each machine that looks says where it is: --region NAME.`
 
 // An upFlags is what `vedette up` is told.
 type upFlags struct {
-	config, listen, store, output, region string
-	roles                                 []string
+	config, listen, store, queue, output, region string
+	roles                                        []string
 }
 
 func newUp(s streams) *cobra.Command {
@@ -70,6 +71,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.region, "region", "", "where this process looks from, instead of the file's region")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "address to serve HTTP on instead of the file's http.listen; none for none")
 	cmd.Flags().StringVar(&f.store, "store", "", "store instead of the file's: sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE or memory")
+	cmd.Flags().StringVar(&f.queue, "queue", "", "where jobs are, instead of the file's queue or the store: as --store, or redis://HOST:PORT")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "", "jsonl: each result on stdout once it is kept")
 }
 
@@ -82,7 +84,7 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	}
 	log := newLogs(s.err)
 	cfg := app.Config{
-		Store: f.store, Region: f.region, Roles: f.roles, Env: os.LookupEnv, Version: version(), Log: slog.New(log),
+		Store: f.store, Queue: f.queue, Region: f.region, Roles: f.roles, Env: os.LookupEnv, Version: version(), Log: slog.New(log),
 		Applied: func(f *manifest.File) {
 			log.use(f.Log)
 			debug.FreeOSMemory() // reading a large file leaves much behind
@@ -115,7 +117,7 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	go obey(ctx, stop, signals, a, cfg.Log)
-	fmt.Fprintf(s.err, "vedette: %s%s %s, results %s; stop with Ctrl-C\n", f.who(a.File()), count(len(a.File().Monitors), "monitor"), where, way(a))
+	fmt.Fprintf(s.err, "vedette: %s%s %s, results %s; stop with Ctrl-C\n", f.who(a.File()), holds(a.File()), where, way(a))
 	return a.Run(ctx)
 }
 
