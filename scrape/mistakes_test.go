@@ -63,7 +63,11 @@ func TestMistakes(t *testing.T) {
 func FuzzMistakes(f *testing.F) {
 	f.Add("exec", `{"argv":["a"],"memory":"9999999999GiB","cpu":"1ns"}`)
 	f.Add("http", `{"url":"http://a","max_bytes":"1 kB"}`)
-	f.Fuzz(func(_ *testing.T, handler, params string) {
-		scrape.Mistakes(handler, vedette.Raw(params))
+	f.Fuzz(func(t *testing.T, handler, params string) {
+		for _, m := range scrape.Mistakes(handler, vedette.Raw(params)) {
+			if m.Text == "" {
+				t.Errorf("a mistake that says nothing: %+v", m)
+			}
+		}
 	})
 }

@@ -1,7 +1,6 @@
 package scrape
 
 import (
-	"errors"
 	"io"
 	"os"
 	"sync/atomic"
@@ -39,7 +38,7 @@ func (p *pipe) end() {
 	}
 }
 
-// Read reads what the program has written.
+// Read reads what the program has written. Any error is the end.
 func (p *pipe) Read(b []byte) (int, error) {
 	if p.ended.Load() {
 		if p.left <= 0 {
@@ -50,9 +49,6 @@ func (p *pipe) Read(b []byte) (int, error) {
 	n, err := p.f.Read(b)
 	if p.ended.Load() {
 		p.left -= n
-		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed) {
-			err = io.EOF
-		}
 	}
 	return n, err
 }

@@ -195,7 +195,7 @@ func (c *completer) settle(batch []ending, stale []vedette.Ref) {
 		c.w.c.Meter.Stale(ref)
 	}
 	for _, e := range batch {
-		if len(stale) == 0 || !slices.Contains(stale, e.End.Ref) {
+		if len(stale) == 0 || !slices.Contains(stale, e.Ref) {
 			c.w.c.Meter.Ended(e.job, e.State, e.took)
 		}
 	}
@@ -205,7 +205,7 @@ func (c *completer) forget(batch []ending) {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
 	for _, e := range batch {
-		delete(c.w.held, e.End.Ref)
+		delete(c.w.held, e.Ref)
 	}
 }
 

@@ -248,11 +248,6 @@ var errAway = errors.New("the store is away")
 
 func succeed(context.Context, *vedette.Task) (string, error) { return "well", nil }
 
-func untilDone(ctx context.Context, _ *vedette.Task) (string, error) {
-	<-ctx.Done()
-	return "", ctx.Err()
-}
-
 // outlast ends when it pleases, whatever its ctx says.
 func outlast(d time.Duration) vedette.HandlerFunc {
 	return func(context.Context, *vedette.Task) (string, error) {
@@ -308,7 +303,7 @@ func TestWhatHandlersReturnDecides(t *testing.T) {
 				if !strings.Contains(j.Error, c.text) {
 					t.Errorf("error %q, want %q in it", j.Error, c.text)
 				}
-				wait := j.RunAt.Sub(time.Now())
+				wait := time.Until(j.RunAt)
 				if j.State == vedette.JobRetrying && (wait < c.wait || wait > c.wait*11/10) {
 					t.Errorf("runs again in %v, want %v", wait, c.wait)
 				}
