@@ -108,6 +108,7 @@ func (t *tx) append(entries []vedette.Entry) error {
 		}
 		last[e.Topic] = seq
 	}
+	t.add("entries", int64(len(entries)))
 	return nil
 }
 
@@ -172,9 +173,11 @@ func (f feed) Drop(ctx context.Context, topics ...string) error {
 
 func (t *tx) dropTopics(topics ...string) error {
 	for _, topic := range topics {
-		if _, err := t.exec("delete from entries where topic = ?", topic); err != nil {
+		dropped, err := t.exec("delete from entries where topic = ?", topic)
+		if err != nil {
 			return err
 		}
+		t.add("entries", -dropped)
 	}
 	return nil
 }

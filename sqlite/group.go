@@ -127,6 +127,7 @@ type group struct {
 // run does calls and keeps what they did.
 func (g *group) run(calls []*call) error {
 	if _, err := g.exec("begin immediate"); err != nil {
+		g.done = len(calls)
 		return fmt.Errorf("begin: %w", err)
 	}
 	alone := len(calls) == 1
@@ -211,7 +212,6 @@ func (g *group) fail(calls []*call, err error) {
 		c.jobs, c.err = nil, nil
 	}
 	g.served, g.topics = nil, nil
-	g.done = max(g.done, 1)
 	for _, c := range calls[:g.done] {
 		if c.err == nil {
 			c.err = err

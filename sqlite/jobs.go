@@ -46,9 +46,11 @@ func (t *tx) push(jobs []vedette.Job) (refused []vedette.ID, err error) {
 	if err := t.dig(); err != nil {
 		return nil, err
 	}
-	var plain []*row
+	plain := make([]*row, 0, len(jobs))
+	var j vedette.Job // one for all: it is large
 	for i := range jobs {
-		r, err := t.fresh(jobs[i])
+		j = jobs[i]
+		r, err := t.fresh(&j)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +58,12 @@ func (t *tx) push(jobs []vedette.Job) (refused []vedette.ID, err error) {
 			plain = append(plain, r)
 			continue
 		}
-		out, err := t.admit(r, &plain)
+		if err := t.plant(plain); err != nil {
+			return nil, err
+		}
+		plain = plain[:0]
+		r.pushed = &j
+		out, err := t.admit(r, &j)
 		if err != nil {
 			return nil, fmt.Errorf("job %s: %w", r.id, err)
 		}
@@ -64,11 +71,12 @@ func (t *tx) push(jobs []vedette.Job) (refused []vedette.ID, err error) {
 			refused = append(refused, r.id)
 		}
 	}
-	return refused, t.plant(&plain)
+	return refused, t.plant(plain)
 }
 
-// fresh returns the row of a job that is new; what it is to hold stands in its flags.
-func (t *tx) fresh(j vedette.Job) (*row, error) {
+// fresh returns the row of a job that is new; what it is to hold stands in its flags. It fills in
+// what the job leaves open.
+func (t *tx) fresh(j *vedette.Job) (*row, error) {
 	j.Queue, j.MaxAttempts = cmp.Or(j.Queue, vedette.DefaultQueue), max(j.MaxAttempts, 1)
 	j.CreatedAt = pack.TimeOf(t.now)
 	num, err := t.queue(j.Queue)
@@ -77,20 +85,22 @@ func (t *tx) fresh(j vedette.Job) (*row, error) {
 	}
 	r := &row{
 		id: j.ID, lane: num, state: scheduled, priority: int64(j.Priority), runAt: cmp.Or(pack.Micros(j.RunAt), t.now),
-		owner: nobody, body: pack.AppendJob(nil, &j), pushed: &j,
+		owner: nobody, body: pack.AppendJob(make([]byte, 0, 64+len(j.Params)), j),
 	}
-	for flag, is := range map[int64]bool{
-		isUnique: j.Unique != "", isWaiting: j.UniqueWaiting != "", isLimited: j.LimitKey != "",
-		isHeld: j.Limit > 0 || j.RateEvery > 0, isRun: j.Scraper != "", isFired: j.Fired,
-	} {
-		if is {
-			r.flags |= flag
-		}
-	}
+	r.flags = flagIf(isUnique, j.Unique != "") | flagIf(isWaiting, j.UniqueWaiting != "") |
+		flagIf(isLimited, j.LimitKey != "") | flagIf(isHeld, j.Limit > 0 || j.RateEvery > 0) |
+		flagIf(isRun, j.Scraper != "") | flagIf(isFired, j.Fired)
 	if r.flags == 0 {
 		err = t.enter(r)
 	}
 	return r, err
+}
+
+func flagIf(flag int64, is bool) int64 {
+	if is {
+		return flag
+	}
+	return 0
 }
 
 // seeds is how many jobs one statement adds.
@@ -102,39 +112,47 @@ const (
 	onePlain  = "(?, ?, ?, ?, ?, ?)"
 	intoJobs  = "insert or ignore into jobs select column1, column2, column3, column4, column5, 16777216, zeroblob(36), column6 from (values "
 	butPast   = ") as new where not exists (select 1 from past where id = new.column1)"
-	plantOne  = intoJobs + onePlain + butPast
 	plainArgs = 6
 )
 
 // plant adds jobs that hold nothing, but for those that are known. It adds them in the order of
-// their IDs, by which they are stored.
-func (t *tx) plant(plain *[]*row) error {
-	slices.SortStableFunc(*plain, func(a, b *row) int { return bytes.Compare(a.id[:], b.id[:]) })
-	args := make([]any, 0, len(*plain)*plainArgs)
-	for _, r := range *plain {
+// their IDs, by which they are stored. History seldom has IDs as young as these.
+func (t *tx) plant(plain []*row) error {
+	if len(plain) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(plain, func(a, b *row) int { return bytes.Compare(a.id[:], b.id[:]) })
+	_, known, err := t.find("select 1 from past where id >= ? limit 1", plain[0].id[:])
+	if err != nil {
+		return fmt.Errorf("look for known jobs: %w", err)
+	}
+	but := ")"
+	if known {
+		but = butPast
+	}
+	args := make([]any, 0, len(plain)*plainArgs)
+	for _, r := range plain {
 		args = append(args, r.id[:], r.lane, r.state, r.priority, r.runAt, r.body)
 	}
-	*plain = (*plain)[:0]
 	for len(args) > 0 {
-		text, n := plantOne, plainArgs
+		n := 1
 		if len(args) >= seeds*plainArgs {
-			text, n = intoJobs+strings.Repeat(onePlain+", ", seeds-1)+onePlain+butPast, seeds*plainArgs
+			n = seeds
 		}
-		if _, err := t.exec(text, args[:n]...); err != nil {
+		text := intoJobs + onePlain + strings.Repeat(", "+onePlain, n-1) + but
+		added, err := t.exec(text, args[:n*plainArgs]...)
+		if err != nil {
 			return fmt.Errorf("add jobs: %w", err)
 		}
-		args = args[n:]
+		t.add("jobs", added)
+		args = args[n*plainArgs:]
 	}
 	return nil
 }
 
 // admit adds one job that holds something, unless it is known, and reports whether others keep
-// it out. Those before it are to be there.
-func (t *tx) admit(r *row, before *[]*row) (out bool, err error) {
-	j := r.pushed
-	if err := t.plant(before); err != nil {
-		return false, err
-	}
+// it out.
+func (t *tx) admit(r *row, j *vedette.Job) (out bool, err error) {
 	known, err := t.known(j)
 	if err != nil || known {
 		return false, err
@@ -146,6 +164,7 @@ func (t *tx) admit(r *row, before *[]*row) (out bool, err error) {
 		err = t.enter(r)
 	}
 	if err == nil {
+		t.add("jobs", 1)
 		_, err = t.exec("insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?)",
 			r.id[:], r.lane, r.state, r.priority, r.runAt, r.owner, r.stored(), r.body)
 	}

@@ -123,10 +123,11 @@ func agrees(j, like *vedette.Job) bool {
 
 // live returns live jobs that agree with like.
 func (c *conn) live(like vedette.Job, before vedette.ID, n int) ([]vedette.Job, error) {
-	text, args := "select "+rowColumns+" from jobs where jobs.id < ?", []any{before[:]}
+	text, order, args := "select "+rowColumns+" from jobs where jobs.id < ?", " order by jobs.id desc", []any{before[:]}
 	switch {
 	case like.Scraper != "":
 		text = "select " + rowColumns + " from live cross join jobs on jobs.id = job where job < ? and scraper = ?"
+		order = " order by job desc"
 		args = append(args, string(like.Scraper))
 	case like.Owner != "":
 		text, args = text+" and state = 3 and owner = (select num from owners where name = ?)", append(args, like.Owner)
@@ -138,7 +139,7 @@ func (c *conn) live(like vedette.Job, before vedette.ID, n int) ([]vedette.Job, 
 			return vedette.Job{}, err
 		}
 		return v.show(&r)
-	}, text+" order by 1 desc", args...)
+	}, text+order, args...)
 }
 
 // ended returns history that agrees with like.

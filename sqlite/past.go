@@ -155,6 +155,8 @@ func (t *tx) dig() error {
 		}
 		rest = rest[n:]
 	}
+	t.add("jobs", -int64(len(t.buried)))
+	t.add("past", int64(len(t.buried)))
 	t.buried, t.graves = t.buried[:0], t.graves[:0]
 	return nil
 }

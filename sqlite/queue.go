@@ -28,6 +28,7 @@ type claimer struct {
 	owner string
 	n     int
 	from  []vedette.Want
+	waits bool          // among those that wait
 	done  chan struct{} // closed when it has them, or an error
 	jobs  []vedette.Job
 	err   error
@@ -39,14 +40,15 @@ func (q queue) Claim(ctx context.Context, owner string, n int, from ...vedette.W
 	c := &claimer{owner: owner, n: n, from: from, done: make(chan struct{})}
 	err = q.s.update(ctx, func(t *tx) (err error) {
 		if jobs, err = t.claimFor(c, map[string]bool{}); err == nil && len(jobs) == 0 {
+			c.waits = true
 			q.s.claimers = append(q.s.claimers, c)
 		}
 		return err
 	})
 	switch {
-	case err != nil:
+	case err != nil && c.waits:
 		q.s.leave(c, err)
-	case len(jobs) == 0:
+	case err == nil && len(jobs) == 0:
 		jobs, err = q.s.await(ctx, c)
 	}
 	if err != nil {
@@ -78,6 +80,10 @@ func (t *tx) claimFor(c *claimer, empty map[string]bool) (jobs []vedette.Job, er
 			return nil, fmt.Errorf("queue %q: %w", w.Queue, err)
 		}
 		empty[w.Queue] = len(got) < want
+		if jobs == nil {
+			jobs = got
+			continue
+		}
 		jobs = append(jobs, got...)
 	}
 	return jobs, nil
@@ -98,6 +104,7 @@ func (t *tx) claimOf(name string, n int, o owner) (jobs []vedette.Job, err error
 		if err != nil {
 			return nil, err
 		}
+		jobs = slices.Grow(jobs, len(rows))
 		for _, r := range rows {
 			j, err := t.start(r, o, num)
 			if err != nil {

@@ -14,43 +14,50 @@ import (
 // retireMost is how many jobs a call of Retire drops.
 const retireMost = 1000
 
-// Retire drops history, as [vedette.Queue] says.
+// Retire drops history, as [vedette.Queue] says: so many jobs or entries of their topics, or for a
+// turn.
 func (q queue) Retire(ctx context.Context, leader vedette.Lease, before time.Time) (more bool, err error) {
-	dropped := 0
 	err = q.s.update(ctx, func(t *tx) error {
 		err := t.leads(leader)
 		if err == nil {
-			dropped, err = t.retire(pack.Micros(before))
+			more, err = t.retire(pack.Micros(before))
 		}
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("retire jobs: %w", err)
 	}
-	return dropped == retireMost, nil
+	return more, nil
 }
 
-func (t *tx) retire(before int64) (dropped int, err error) {
-	if dropped, err = t.retireOld(before); err != nil {
-		return 0, err
+// A broom counts what a call of Retire may still drop.
+type broom struct {
+	jobs  int64
+	until time.Time
+}
+
+func (b *broom) tired() bool { return b.jobs <= 0 || !time.Now().Before(b.until) }
+
+func (t *tx) retire(before int64) (more bool, err error) {
+	b := &broom{retireMost, time.Now().Add(turn)}
+	if err := t.retireOld(before, b); err != nil {
+		return false, err
 	}
 	over, err := t.over()
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	for scraper, extra := range over {
-		n, err := t.retireExtra(scraper, min(extra, int64(retireMost-dropped)))
-		if err != nil {
-			return 0, fmt.Errorf("of scraper %q: %w", scraper, err)
+		if err := t.retireExtra(scraper, min(extra, b.jobs), b); err != nil {
+			return false, fmt.Errorf("of scraper %q: %w", scraper, err)
 		}
-		dropped += n
 	}
-	return dropped, t.sweep(before)
+	return b.tired(), t.sweep(before)
 }
 
 // retireOld drops what ended before a time. Rows are in the order in which jobs ended: one that
 // seems to be old behind one that is not waits for that.
-func (t *tx) retireOld(before int64) (int, error) {
+func (t *tx) retireOld(before int64, b *broom) error {
 	var all []int64
 	err := t.query(func(row []driver.Value) error {
 		if row[1].(int64) >= before {
@@ -58,11 +65,11 @@ func (t *tx) retireOld(before int64) (int, error) {
 		}
 		all = append(all, row[0].(int64))
 		return nil
-	}, "select num, finished from past order by num limit ?", int64(retireMost))
+	}, "select num, finished from past order by num limit ?", b.jobs)
 	if err != nil && !errors.Is(err, errEnough) {
-		return 0, err
+		return err
 	}
-	return len(all), t.forget(all)
+	return t.forget(all, b)
 }
 
 // over returns how many runs too many are kept of some scrapers.
@@ -76,43 +83,53 @@ func (t *tx) over() (map[string]int64, error) {
 }
 
 // retireExtra drops the n oldest runs of a scraper.
-func (t *tx) retireExtra(scraper string, n int64) (int, error) {
+func (t *tx) retireExtra(scraper string, n int64, b *broom) error {
 	var all []int64
 	err := t.query(func(row []driver.Value) error {
 		all = append(all, row[0].(int64))
 		return nil
 	}, "select num from past where scraper = ? and scraper > '' order by id limit ?", scraper, n)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return len(all), t.forget(all)
+	return t.forget(all, b)
 }
 
-// forget drops jobs of the past, with what is kept for their sake.
-func (t *tx) forget(nums []int64) error {
+// forget drops jobs of the past, with what is kept for their sake, until b is tired.
+func (t *tx) forget(nums []int64, b *broom) error {
 	for _, num := range nums {
-		var p *past
-		err := t.query(func(row []driver.Value) error {
-			p = &past{}
-			scanPast(row, p)
+		if b.tired() {
 			return nil
-		}, "delete from past where num = ? returning "+pastColumns, num)
-		if err == nil && p != nil {
-			err = t.forget1(p)
+		}
+		var p past
+		err := t.query(func(row []driver.Value) error {
+			scanPast(row, &p)
+			return nil
+		}, "select "+pastColumns+" from past where num = ?", num)
+		if err == nil {
+			err = t.forget1(num, &p, b)
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("job %s: %w", p.id, err)
 		}
 	}
 	return nil
 }
 
-func (t *tx) forget1(p *past) error {
-	var j vedette.Job
-	err := pack.Job(p.body, &j)
-	if err == nil {
-		err = t.dropTopics(vedette.LogTopic(p.id), vedette.ItemsTopic(p.id))
+// forget1 drops a job once nothing is left of its topics.
+func (t *tx) forget1(num int64, p *past, b *broom) error {
+	for _, topic := range []string{vedette.LogTopic(p.id), vedette.ItemsTopic(p.id)} {
+		if more, err := t.shorten(topic); more || err != nil {
+			b.jobs = 0
+			return err
+		}
 	}
+	b.jobs--
+	var j vedette.Job
+	if err := pack.Job(p.body, &j); err != nil {
+		return err
+	}
+	_, err := t.exec("delete from past where num = ?", num)
 	if err == nil && j.Fired {
 		_, err = t.exec("delete from fires where scraper = ? and at = ?", string(j.Scraper), pack.Micros(j.FireAt))
 	}
@@ -122,10 +139,16 @@ func (t *tx) forget1(p *past) error {
 	if err == nil && j.Scraper != "" {
 		_, err = t.exec("delete from runs where scraper = ? and live = 0 and past = 0", string(j.Scraper))
 	}
-	if err != nil {
-		return fmt.Errorf("job %s: %w", p.id, err)
-	}
-	return nil
+	t.add("past", -1)
+	return err
+}
+
+// shorten drops the first entries of a topic, a piece of them, and says whether more are left.
+func (t *tx) shorten(topic string) (more bool, err error) {
+	dropped, err := t.exec(`delete from entries
+		where topic = ?1 and seq < (select min(seq) from entries where topic = ?1) + ?2`, topic, int64(piece))
+	t.add("entries", -dropped)
+	return dropped == piece, err
 }
 
 // sweep drops what was kept for the sake of what is gone.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,7 +285,9 @@ func TestCountsAreThoseOfTheRows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, table := range []string{"results", "failures", "statuses", "incidents", "rollups", "dirty", "monitors"} {
+	useJobs(t, s)
+	gone := []string{"incidents", "past"}
+	for _, table := range []string{"results", "failures", "statuses", "incidents", "rollups", "dirty", "monitors", "jobs", "past", "entries"} {
 		from := table
 		switch table {
 		case "monitors":
@@ -293,7 +296,7 @@ func TestCountsAreThoseOfTheRows(t *testing.T) {
 			from = "slots where mark > 0"
 		}
 		rows, count := s.number(t, "select count(*) from "+from), s.number(t, "select n from counts where name = '"+table+"'")
-		if rows != count || table != "incidents" && rows == 0 {
+		if rows != count || rows == 0 && !slices.Contains(gone, table) {
 			t.Errorf("%s: %d rows are counted as %d", table, rows, count)
 		}
 	}

@@ -139,4 +139,4 @@ create table kv (
 ) without rowid;
 create index kv_expires on kv (expires) where expires > 0;
 
-insert into counts values ('scrapers', 0), ('version', 0);
+insert into counts values ('scrapers', 0), ('jobs', 0), ('past', 0), ('entries', 0), ('version', 0);
