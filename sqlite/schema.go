@@ -24,15 +24,40 @@ import (
 //	rollups    period and at in seconds. spent: five varints of nanoseconds.
 //	slots      which monitor has looks in which hour (since 1970), so that its history is found
 //	           without a search of all minutes. mark is 0 once the slot is clean.
-//	monitors   the registry. doc is JSON, null once deleted; rev is the revision of its last
-//	           change, and the greatest is that of the registry.
+//	monitors   the registry. doc is JSON without what is raw in the thing, which follows on a line
+//	           of its own, and null once deleted; rev is the revision of its last change, and the
+//	           greatest is that of the registry.
+//	scrapers   the registry of these, the same.
 //	leases     a lease that has ended stays for its token.
 //	stream_offsets  how far groups (grp) have come in partitions (part) of topics: next is where
 //	           to go on, through the time by which all that was sent lies before it.
 //	dead_letters  at is when the message was sent, first and next its stretch of the stream; grp
 //	           is "" if its source has no positions. header is JSON, its values in base64. sent is
 //	           1 once it was sent to where people look.
-//	counts     rows by table, and "mark" (the last given to a slot) and "shards".
+//	queues     num -> name, for good.
+//	jobs       live jobs. lane is the num of the queue, or of the lane that it waits in, negative.
+//	           state: see package pack. owner is 16777216 where there is none. life: epoch, started,
+//	           cancelled, beat of the owner at the claim, attempt and flags, whose sizes are fixed;
+//	           then, if there was one, how a claim ended: see type tail. body: see package pack.
+//	           A claim changes neither the size of a row nor its place.
+//	past       jobs that have ended, in this order. life: numbers, the owner's name, and the tail;
+//	           body as it was.
+//	live       live jobs by scraper.
+//	runs       how many jobs of a scraper live and are past, and what the last one by ID keeps.
+//	fires      for which times a schedule fired jobs that are live or past.
+//	keys       which live job has a Unique (kind 1) or UniqueWaiting (2) key.
+//	cancels    started jobs that are to end, and since when.
+//	lanes      pending jobs of a queue that the same limit (most started of limit_key) and rate hold
+//	           back, with the first of them. held: 0 not, 1 by the limit, 2 by the rate until at.
+//	limits     started jobs by limit key.
+//	rates      the virtual clock of each rate key: a start moves it on by every, and it may be ahead
+//	           by the burst.
+//	owners     workers that have beaten; beat is when they did last, and beats how often.
+//	cursors    where schedules stand.
+//	entries    the feed.
+//	kv         small values. Versions are counted over all keys, in counts.
+//	counts     rows by table, and "mark" (the last given to a slot), "version" (the last of a small
+//	           value) and "shards".
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
