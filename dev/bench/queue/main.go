@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime/pprof"
 	"strings"
 	"time"
 )
@@ -28,6 +29,7 @@ func main() {
 	only := flag.String("only", "", "measure the systems with one of these words in their name, separated by commas")
 	passes := flag.Int("passes", 2, "how often to measure each system; the best of each figure counts")
 	one := flag.String("system", "", "measure this system in this process, and print JSON (the program calls itself so)")
+	profile := flag.String("cpuprofile", "", "with -system, write a profile of this process to this file")
 	flag.IntVar(&s.jobs, "jobs", 200_000, "jobs to insert, then to work")
 	flag.IntVar(&s.both, "both", 1_000_000, "jobs to insert and work at the same time")
 	flag.IntVar(&s.wakes, "wakes", 250, "jobs that come to an idle queue, 20 to 180 ms apart")
@@ -38,7 +40,7 @@ func main() {
 	defer cancel()
 	var err error
 	if *one != "" {
-		err = child(ctx, *one, s)
+		err = profiled(*profile, func() error { return child(ctx, *one, s) })
 	} else {
 		err = parent(ctx, strings.Split(*only, ","), *passes)
 	}
@@ -46,6 +48,23 @@ func main() {
 		fmt.Fprintln(os.Stderr, "queue:", err)
 		os.Exit(1)
 	}
+}
+
+// profiled profiles what do does, if there is a path for it.
+func profiled(path string, do func() error) error {
+	if path == "" {
+		return do()
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	err = do()
+	pprof.StopCPUProfile()
+	return errors.Join(err, f.Close())
 }
 
 // child measures one system.
