@@ -35,14 +35,14 @@ func (s *Store) Queues() vedette.Queues { return queue{s} }
 // What a claim of several queues takes is one statement: a candidate after the other is locked
 // unless another has it, of each queue as many as those before leave room for. Candidates without
 // limits are started, the others are told of: limits_enter starts them, and then the claim goes on,
-// with the next queue at the earliest. Whoever claims must live,
+// with the next queue at the earliest. What is locked stays where it is, so its place in the table names it. Whoever claims must live,
 // and holds its row so that no Rescue can end its claims before they are made.
 const (
 	claimHead = `with o as materialized (
 		select beats from owners where name = $1 and expires_at > clock_timestamp() for key share)`
 
 	claimOne = `, c%d as materialized (
-		select id, priority, run_at, lane from jobs
+		select ctid, id, priority, run_at, lane from jobs
 		where state = 2 and queue = $%d and (priority, run_at, id) >= ($%d, $%d, $%d)
 			and exists (select from o) and not exists (select from pauses where queue = $%[2]d)%[8]s
 		order by priority, run_at, id
@@ -52,7 +52,7 @@ const (
 	claimTail = `, c as (%s), u as (
 		update jobs set state = 3, epoch = 1 - epoch, attempt = attempt + 1, owner = $1, started_at = now(),
 			beat = (select beats from o), unique_waiting = null
-		where id = any (array(select id from c where lane is null))
+		where ctid = any (array(select ctid from c where lane is null)) and state = 2
 		returning ` + claimColumns + `)
 	select ` + claimColumns + ` from u
 	union all

@@ -3,58 +3,16 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/postgres/pgtest"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-// server returns the URL of the database to test with.
-func server(t testing.TB) string {
-	t.Helper()
-	text := os.Getenv("VEDETTE_TEST_POSTGRES")
-	if text == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("VEDETTE_TEST_POSTGRES is not set: run dev/services up")
-		}
-		t.Skip("VEDETTE_TEST_POSTGRES is not set: run dev/services up")
-	}
-	return text
-}
-
-// schema returns the URL of a new schema, which goes with the test.
-func schema(t testing.TB) string {
-	t.Helper()
-	text := server(t)
-	name := "test_" + strings.ReplaceAll(vedette.NewID(time.Now()).String(), "-", "")
-	admin(t, text, "create schema "+name)
-	t.Cleanup(func() { admin(t, text, "drop schema "+name+" cascade") })
-	u, err := url.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := u.Query()
-	q.Set("search_path", name)
-	u.RawQuery = q.Encode()
-	return u.String()
-}
-
-// admin runs statements on a connection of its own.
-func admin(t testing.TB, text, sql string) {
-	t.Helper()
-	c := connect(t, text)
-	if err := script(context.Background(), c, sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	_ = c.Close(context.Background())
-}
 
 // connect returns a connection, which ends with the test.
 func connect(t testing.TB, text string) *pgx.Conn {
@@ -84,7 +42,7 @@ func openAt(t testing.TB, text string, o Options) *Store {
 // openNew returns a store in a schema of its own, and its URL.
 func openNew(t testing.TB) (*Store, string) {
 	t.Helper()
-	text := schema(t)
+	text := pgtest.Schema(t)
 	return openAt(t, text, Options{}), text
 }
 

@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/postgres/pgtest"
 )
 
 func TestProcessesThatStartTogetherBothOpen(t *testing.T) {
-	text := schema(t)
+	text := pgtest.Schema(t)
 	var done sync.WaitGroup
 	for range 5 {
 		done.Go(func() {
@@ -34,7 +35,7 @@ func TestProcessesThatStartTogetherBothOpen(t *testing.T) {
 }
 
 func TestReadOnlyReadsAndRefusesTheRest(t *testing.T) {
-	text := schema(t)
+	text := pgtest.Schema(t)
 	if _, err := Open(t.Context(), text, Options{ReadOnly: true}); err == nil || !strings.Contains(err.Error(), "vedette up") {
 		t.Errorf("open for reading where nothing is: %v, want what to do", err)
 	}
@@ -57,6 +58,9 @@ func TestReadOnlyReadsAndRefusesTheRest(t *testing.T) {
 		"Write": s.Write(ctx, vedette.Batch{}), "Put": s.Monitors().Put(ctx, vedette.Monitor{ID: "a"}),
 		"Claim": claimed, "Acquire": acquired, "Prune": pruned, "Roll": s.Roll(ctx), "Forget": s.Forget(ctx, "a"),
 		"Sent": s.Letters().Sent(ctx), "Release": s.Leases().Release(ctx),
+		"Cancel": s.Jobs().Cancel(ctx, "no"), "Pause": s.Queues().Pause(ctx, "q"), "Append": s.Feed().Append(ctx, vedette.Entry{Topic: "t", Data: []byte("1")}),
+		"Fire": s.Schedules().Fire(ctx, vedette.Lease{}), "KV": s.KV().Put(ctx), "Push": second(s.Jobs().Push(ctx, plainJob())),
+		"Beat": second(s.Queue().Beat(ctx, "w", time.Hour)), "Claim of jobs": second(s.Queue().Claim(ctx, "w", 1, vedette.Want{Queue: "q"})),
 	} {
 		if !errors.Is(err, vedette.ErrReadOnly) {
 			t.Errorf("%s: %v, want ErrReadOnly", what, err)
@@ -70,7 +74,7 @@ func TestNewerAndForeignSchemasAreRefused(t *testing.T) {
 		"drop table schema_version":              "already exists",
 	} {
 		_, text := openNew(t)
-		admin(t, text, script)
+		pgtest.Exec(t, text, script)
 		if _, err := Open(t.Context(), text, Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: Open: %v, want %q", script, err, want)
 		}
@@ -115,7 +119,7 @@ func TestErrorsOfConnectingSayWhatToCheck(t *testing.T) {
 			}
 		}
 	}
-	u, err := url.Parse(server(t))
+	u, err := url.Parse(pgtest.Schema(t))
 	if err != nil {
 		t.Fatal(err)
 	}

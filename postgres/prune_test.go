@@ -44,7 +44,7 @@ func TestDaysAreMadeAheadAndOnDemand(t *testing.T) {
 	c := connect(t, url)
 	var want []string
 	for i := range daysAhead + 1 {
-		want = append(want, dayOf(time.Now()).AddDate(0, 0, i).Format(string(results) + dayForm))
+		want = append(want, dayOf(time.Now()).AddDate(0, 0, i).Format(string(results)+dayForm))
 	}
 	if got := dayNames(t, c); !slices.Equal(got, want) && time.Now().Hour() != 0 {
 		t.Errorf("tables %v, want %v", got, want)

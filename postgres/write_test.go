@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/postgres/pgtest"
 )
 
 func ids(results []vedette.Result) []vedette.ID {
@@ -152,7 +153,7 @@ func increment(ctx context.Context, s *Store, n int, backwards bool, at time.Tim
 
 // TestWriteWorksAgainAfterARestart ends all connections, as a restart of the server does.
 func TestWriteWorksAgainAfterARestart(t *testing.T) {
-	text := schema(t)
+	text := pgtest.Schema(t)
 	s := openAt(t, text, Options{Owner: "restart" + vedette.NewID(time.Now()).String()})
 	name := s.pool.Config().ConnConfig.RuntimeParams["application_name"]
 	var busy sync.WaitGroup
