@@ -25,7 +25,8 @@ type run struct {
 	ctx   context.Context
 	end   context.CancelCauseFunc
 	free  context.CancelFunc // of the time-out
-	log   *jobLog
+	task  vedette.Task
+	log   jobLog
 	items items
 	lost  atomic.Bool
 
@@ -42,7 +43,7 @@ func (w *Worker) newRun(l *life, j vedette.Job, began time.Time) *run {
 		r.ctx, r.free = context.WithTimeoutCause(r.ctx, j.Timeout, //nolint:gosec // done calls r.free
 			fmt.Errorf("no end within %v: %w", j.Timeout, context.DeadlineExceeded))
 	}
-	r.log = &jobLog{ship: w.shipper, run: r}
+	r.log.ship, r.log.run = w.shipper, r
 	return r
 }
 
@@ -88,14 +89,15 @@ func (w *Worker) call(r *run) (string, error) {
 		known := strings.Join(slices.Sorted(maps.Keys(w.c.Handlers)), ", ")
 		return "", fmt.Errorf("unknown handler %q: this worker knows %s", r.job.Handler, known)
 	}
-	return h.Run(r.ctx, &vedette.Task{
+	r.task = vedette.Task{
 		Job: r.job,
-		Log: slog.New(logHandler{log: r.log}),
+		Log: slog.New(logHandler{log: &r.log}),
 		KV:  w.c.KV,
 		Emit: func(ctx context.Context, items ...vedette.Raw) error {
 			return w.emit(ctx, r, items)
 		},
-	})
+	}
+	return h.Run(r.ctx, &r.task)
 }
 
 // stack returns where the present panic came from.
