@@ -32,7 +32,9 @@ func (f feed) Append(ctx context.Context, entries ...vedette.Entry) error {
 	if _, err := f.s.call(ctx, "append", args...); err != nil {
 		return fmt.Errorf("append entries: %w", err)
 	}
-	f.s.wakes.tell(roomsOf("feed", topics...)...)
+	for _, room := range roomsOf("feed", topics...) {
+		f.s.wakes.ring(room, true)
+	}
 	return nil
 }
 

@@ -103,10 +103,10 @@ func (q queue) pushed(got any, err error) ([]vedette.ID, error) {
 	return refused, a.err
 }
 
-// woken tells of queues in which something became ready.
+// woken wakes who waits here for queues in which something became ready.
 func (q queue) woken(a *answer) {
-	if names := a.texts(); len(names) > 0 {
-		q.s.wakes.tell(roomsOf("queue", names...)...)
+	if queues := a.texts(); len(queues) > 0 {
+		q.s.wakes.woken(queues)
 	}
 }
 

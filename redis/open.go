@@ -35,6 +35,7 @@ func Open(ctx context.Context, text string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	redis.SetLogger(silent{})
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	s := newStore(redis.NewClient(opt), prefix, o)
 	if err := s.check(ctx); err != nil {
@@ -42,6 +43,12 @@ func Open(ctx context.Context, text string, o Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+// silent keeps the client from writing to the standard error of its program: what it would say there is
+// returned as errors, too.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // parse reads a URL. Nothing is tried twice: a claim whose answer was lost has taken jobs, which the
 // owner's next beats give back, and a change by version would contradict itself.
@@ -58,7 +65,7 @@ func parse(text string) (*redis.Options, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("redis URL: %w", err)
 	}
-	opt.MaxRetries = -1
+	opt.MaxRetries, opt.DialerRetries = -1, 1
 	opt.ContextTimeoutEnabled = true
 	opt.DisableIdentity = true
 	opt.Protocol = 2

@@ -33,11 +33,15 @@ func startPrivate(t *testing.T, args ...string) *private {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &private{t: t, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port, args: args}
+	dir, err := os.MkdirTemp("", "redis") //nolint:usetesting // a child of the server may still write there
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &private{t: t, dir: dir, port: l.Addr().(*net.TCPAddr).Port, args: args}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.kill)
+	t.Cleanup(p.stop)
 	p.start()
 	return p
 }
@@ -71,6 +75,16 @@ func (p *private) kill() {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
 		p.cmd = nil
+	}
+}
+
+// stop ends the server, and drops its folder as soon as what it had begun there ends, too.
+func (p *private) stop() {
+	p.kill()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if err := os.RemoveAll(p.dir); err == nil || time.Now().After(deadline) {
+			return
+		}
 	}
 }
 

@@ -154,7 +154,7 @@ func (r registry[K, T]) change(ctx context.Context, verb string, things []T) err
 		return fmt.Errorf("change %ss: %w", r.kind.name, owned(err))
 	}
 	if got == int64(1) {
-		r.s.wakes.tell(roomsOf("registry", r.kind.name)...)
+		r.s.wakes.ring("registry:"+r.kind.name, true)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -82,6 +83,7 @@ func (s *Store) call(ctx context.Context, name string, args ...any) (any, error)
 		return nil, err
 	}
 	keys := []string{s.prefix}
+	args = append(slices.Clip(args), s.wakes.me, s.wakes.lately()) // args may be a part of more
 	got, err := s.db.EvalSha(ctx, sc.sha, keys, args...).Result()
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		got, err = s.db.Eval(ctx, sc.text, keys, args...).Result()

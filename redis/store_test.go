@@ -19,4 +19,3 @@ func TestLeaser(t *testing.T) {
 func TestMonitors(t *testing.T) {
 	storetest.TestMonitors(t, func(t *testing.T) vedette.Monitors { return openNew(t).Monitors() })
 }
-

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// edge is the least time between two notifications of one room by one process: the first goes out
+	// edge is the least time between two notifications of one queue by one process: the first goes out
 	// at once, and one that stands for all that came meanwhile at its end.
 	edge = 5 * time.Millisecond
 	// poll is how long who waits sleeps at most: the net for notifications that are lost.
@@ -29,7 +29,8 @@ func nap() time.Duration { return poll - poll/5 + rand.N(2*poll/5) }
 var errClosed = errors.New("the store is closed")
 
 // wakes let those who wait for a room (a queue, a topic, a registry) know that there is news, whichever
-// process made it. Of a queue one waiter wakes, who wakes the next if there was something to have.
+// process made it: the script that made it tells all others, in the same call. Of a queue one waiter
+// wakes, who wakes the next if there was something to have.
 type wakes struct {
 	db     *redis.Client
 	prefix string // of channels
@@ -42,7 +43,7 @@ type wakes struct {
 
 	mu    sync.Mutex
 	rooms map[string][]*waiter
-	edges map[string]bool // rooms told of lately, and whether again since
+	edges map[string]bool // queues told of lately, and whether there was more since
 	out   []string        // to be sent
 	sub   *redis.PubSub   // nil until somebody waits
 }
@@ -142,34 +143,55 @@ func (w *wakes) ring(room string, all bool) {
 	}
 }
 
-// tell wakes who waits for rooms here, and elsewhere a little later.
-func (w *wakes) tell(rooms ...string) {
-	for _, room := range rooms {
-		w.ring(room, false)
+// lately names the queues of which others were told so lately that they are not told again, each
+// between zeros.
+func (w *wakes) lately() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.edges) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for queue := range w.edges {
+		b.WriteString("\x00" + queue + "\x00")
+	}
+	return b.String()
+}
+
+// woken wakes who waits here for queues, as a script names them, and sees to it that others are told of
+// those with a minus, too.
+func (w *wakes) woken(queues []string) {
+	for _, queue := range queues {
+		w.ring("queue:"+queue[1:], false)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, room := range rooms {
-		if _, lately := w.edges[room]; lately {
-			w.edges[room] = true
-			continue
+	for _, queue := range queues {
+		_, lately := w.edges[queue[1:]]
+		switch told := queue[0] == '+'; {
+		case !lately:
+			w.begin(queue[1:], !told)
+		case !told:
+			w.edges[queue[1:]] = true
 		}
-		w.send(room)
 	}
 }
 
-// send lets a notification go out, and the next one not before its time. It is called under w.mu.
-func (w *wakes) send(room string) {
-	w.edges[room] = false
-	w.out = append(w.out, room)
-	poke(w.change)
+// begin lets the next notification of a queue wait for its time, and sends one if it is owed. It is
+// called under w.mu.
+func (w *wakes) begin(queue string, owed bool) {
+	if owed {
+		w.out = append(w.out, "queue:"+queue)
+		poke(w.change)
+	}
+	w.edges[queue] = false
 	time.AfterFunc(edge, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		again := w.edges[room]
-		delete(w.edges, room)
+		again := w.edges[queue]
+		delete(w.edges, queue)
 		if again && w.ctx.Err() == nil {
-			w.send(room)
+			w.begin(queue, true)
 		}
 	})
 }

@@ -5,6 +5,10 @@ local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local now8 = pack('>I8', now)
 
+-- Behind the arguments of a script stand who calls, and the queues of which others were told lately.
+local quiet = table.remove(ARGV)
+local me = table.remove(ARGV)
+
 -- many runs a command with args, of which there may be more than Lua's stack holds.
 local function many(command, key, args)
 	for i = 1, #args, 4000 do
@@ -37,11 +41,23 @@ end
 
 local lost = 'LEASELOST'
 
--- The queues in which something became ready, or due sooner than all else.
+-- tell lets all who wait for a room look for what is new in it.
+local function tell(room)
+	call('PUBLISH', P .. 'wake:' .. room, me)
+end
+
+-- The queues in which something became ready, or due sooner than all else: with + those of which others
+-- are told by now, with - those of which they are still to be told.
 local woken, names = {}, {}
 local function wake(queue)
-	if not woken[queue] then
-		woken[queue] = true
-		names[#names + 1] = queue
+	if woken[queue] then
+		return
+	end
+	woken[queue] = true
+	if string.find(quiet, '\0' .. queue .. '\0', 1, true) then
+		names[#names + 1] = '-' .. queue
+	else
+		names[#names + 1] = '+' .. queue
+		tell('queue:' .. queue)
 	end
 end

@@ -40,5 +40,6 @@ for id, thing in pairs(next) do
 end
 if any then
 	call('SET', kind .. ':rev', string.format('%.0f', rev))
+	tell('registry:' .. ARGV[1])
 end
 return any and 1 or 0

@@ -1,0 +1,151 @@
+package redis
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vedettehq/vedette"
+)
+
+// TestWakesFromAnotherProcess lets one process wait for what another makes.
+func TestWakesFromAnotherProcess(t *testing.T) {
+	text := place(t)
+	here, there := openAt(t, text, Options{}), openAt(t, text, Options{})
+	beat(t, here, "w")
+	var took []time.Duration
+	for range 30 {
+		got := make(chan time.Time, 1)
+		go func() {
+			if _, err := here.Queue().Claim(t.Context(), "w", 1, vedette.Want{Queue: "q"}); err != nil {
+				t.Errorf("Claim: %v", err)
+			}
+			got <- time.Now()
+		}()
+		time.Sleep(30 * time.Millisecond)
+		at := time.Now()
+		pushAll(t, there, job())
+		took = append(took, (<-got).Sub(at))
+	}
+	slices.Sort(took)
+	if took[len(took)/2] > 100*time.Millisecond {
+		t.Errorf("a push of another process woke after %v in the middle", took[len(took)/2])
+	}
+
+	read := make(chan time.Time, 1)
+	go func() {
+		if _, err := here.Feed().Read(t.Context(), "t", 0, 1); err != nil {
+			t.Errorf("Read: %v", err)
+		}
+		read <- time.Now()
+	}()
+	changed := make(chan time.Time, 1)
+	go func() {
+		if _, _, _, err := here.Scrapers().Changes(t.Context(), 0); err != nil {
+			t.Errorf("Changes: %v", err)
+		}
+		changed <- time.Now()
+	}()
+	time.Sleep(50 * time.Millisecond)
+	at := time.Now()
+	if err := there.Feed().Append(t.Context(), vedette.Entry{Topic: "t", Data: vedette.Raw("1")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := there.Scrapers().Put(t.Context(), vedette.Scraper{ID: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	for what, woke := range map[string]time.Time{"Read": <-read, "Changes": <-changed} {
+		if took := woke.Sub(at); took > 500*time.Millisecond {
+			t.Errorf("%s woke after %v", what, took)
+		}
+	}
+}
+
+// TestWakesHaveEdges counts what is sent behind the first news of a queue: one for all of it.
+func TestWakesHaveEdges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(context.Background())
+		w := &wakes{ctx: ctx, stop: stop, change: make(chan struct{}, 1), rooms: map[string][]*waiter{}, edges: map[string]bool{}}
+		x := w.join("queue:q")
+		w.woken([]string{"+q"}) // the script told of it
+		for range 10 {
+			if got := w.lately(); got != "\x00q\x00" {
+				t.Errorf("told lately: %q", got)
+			}
+			w.woken([]string{"-q"})
+		}
+		if len(x.news) != 1 || len(w.out) != 0 {
+			t.Errorf("%d told here, %d elsewhere, want the first one, and none yet", len(x.news), len(w.out))
+		}
+		time.Sleep(edge)
+		synctest.Wait()
+		if len(w.out) != 1 {
+			t.Errorf("%d sent, want one for all that followed", len(w.out))
+		}
+		time.Sleep(10 * edge)
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if len(w.out) != 1 || len(w.edges) != 0 {
+			t.Errorf("%d sent, %d edges left; want no more, and none", len(w.out), len(w.edges))
+		}
+		w.begin("late", true) // what is owed when the time of the last one is over
+		if len(w.out) != 2 {
+			t.Errorf("%d sent, want what is owed", len(w.out))
+		}
+		stop()
+	})
+}
+
+// TestWhoLeavesPassesOn checks that no news of a queue is lost with who was told.
+func TestWhoLeavesPassesOn(t *testing.T) {
+	w := &wakes{change: make(chan struct{}, 1), rooms: map[string][]*waiter{}, edges: map[string]bool{}}
+	a, b, follower := w.join("queue:q"), w.join("queue:q", "queue:r"), w.join("feed:t")
+	w.ring("queue:q", false)
+	if len(a.news) != 1 || len(b.news) != 0 {
+		t.Fatal("not one woke")
+	}
+	w.leave(a)
+	if len(b.news) != 1 || len(follower.news) != 0 {
+		t.Error("who left did not pass it on")
+	}
+	w.leave(b)
+	w.leave(follower)
+	if len(w.rooms["feed:t"]) != 0 || len(w.rooms["queue:q"]) != 0 {
+		t.Errorf("left: %v", w.rooms)
+	}
+}
+
+// BenchmarkWake measures how long after a Push of another process a Claim has its job, on an idle queue.
+func BenchmarkWake(b *testing.B) {
+	text := place(b)
+	here, there := openAt(b, text, Options{}), openAt(b, text, Options{})
+	if _, err := here.Queue().Beat(b.Context(), "w", time.Hour); err != nil {
+		b.Fatal(err)
+	}
+	var took []time.Duration
+	var done sync.WaitGroup
+	for b.Loop() {
+		var woke time.Time
+		done.Go(func() {
+			if _, err := here.Queue().Claim(b.Context(), "w", 1, vedette.Want{Queue: "q"}); err != nil {
+				b.Error(err)
+			}
+			woke = time.Now()
+		})
+		time.Sleep(20 * time.Millisecond)
+		at := time.Now()
+		if _, err := there.Jobs().Push(b.Context(), job()); err != nil {
+			b.Fatal(err)
+		}
+		done.Wait()
+		took = append(took, woke.Sub(at))
+	}
+	slices.Sort(took)
+	for _, p := range []int{50, 90, 99} {
+		b.ReportMetric(float64(took[(len(took)-1)*p/100].Microseconds()), "us-p"+string(rune('0'+p/10))+string(rune('0'+p%10)))
+	}
+}
