@@ -45,15 +45,17 @@ func TestOwnerNoticesWhatAGuestDoes(t *testing.T) {
 	owner := open(t, path, sqlite.Options{})
 	guest := open(t, path, sqlite.Options{Guest: true})
 	beat(t, owner, "w")
-	claimed := make(chan vedette.Job, 1)
-	go func() { claimed <- claim(t, owner, "w") }()
-	time.Sleep(50 * time.Millisecond) // until it waits; if it does not yet, it need not be woken
-
-	at := time.Now()
-	push(t, guest, job())
-	j := <-claimed
-	if took := time.Since(at); took > notice {
-		t.Errorf("claimed %v after a guest pushed it", took)
+	var j vedette.Job
+	for range 4 { // the first could be seen by the net for lost wake-ups
+		claimed := make(chan vedette.Job, 1)
+		go func() { claimed <- claim(t, owner, "w") }()
+		time.Sleep(50 * time.Millisecond) // until it waits; if it does not yet, it need not be woken
+		at := time.Now()
+		push(t, guest, job())
+		j = <-claimed
+		if took := time.Since(at); took > notice {
+			t.Errorf("claimed %v after a guest pushed it", took)
+		}
 	}
 	if err := guest.Jobs().Cancel(t.Context(), "enough", j.ID); err != nil {
 		t.Fatal(err)
