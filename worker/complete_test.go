@@ -25,8 +25,11 @@ func TestEndsAreToldTogether(t *testing.T) {
 			ids = append(ids, g.push())
 		}
 		time.Sleep(time.Second + 20*time.Millisecond)
+		synctest.Wait()
 		for _, id := range ids {
-			g.want(id, vedette.JobSucceeded)
+			if s := g.job(id).State; s != vedette.JobSucceeded {
+				t.Fatalf("job is %s", s)
+			}
 		}
 		if n := g.queue.calls.Load(); n > 4 {
 			t.Errorf("%d calls for 1001 ends", n)
@@ -191,8 +194,11 @@ func TestClaimsPauseWhileTooManyEndsWait(t *testing.T) {
 		}
 		g.queue.set(func() { g.queue.finish = nil })
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		for _, j := range jobs {
-			g.want(j.ID, vedette.JobSucceeded)
+			if s := g.job(j.ID).State; s != vedette.JobSucceeded {
+				t.Fatalf("job is %s when the store is back", s)
+			}
 		}
 	})
 }
