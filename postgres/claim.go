@@ -16,8 +16,9 @@ import (
 )
 
 // A queue is the jobs under all their contracts. Its transactions lock in one order: the lease of
-// the leader, cursors, owners, jobs by ID, limits by key. Where one would lock a job behind limits,
-// or jobs in the order of their urgency, it skips those that others have locked.
+// the leader, cursors, owners, jobs by ID, limits by key. Where one would lock jobs behind limits, or
+// in the order of their urgency, it skips those that others have locked. A claim alone locks its
+// owner behind jobs, which are ready, and nobody who holds an owner waits for such.
 type queue struct{ s *Store }
 
 var (
@@ -35,24 +36,26 @@ func (s *Store) Queues() vedette.Queues { return queue{s} }
 // What a claim of several queues takes is one statement: a candidate after the other is locked
 // unless another has it, of each queue as many as those before leave room for. Candidates without
 // limits are started, the others are told of: limits_enter starts them, and then the claim goes on,
-// with the next queue at the earliest. What is locked stays where it is, so its place in the table names it. Whoever claims must live,
-// and holds its row so that no Rescue can end its claims before they are made.
+// with the next queue at the earliest. What is locked stays where it is, so its place in the table
+// names it. Whoever claims must live, and holds its row so that no Rescue can end its claims before
+// they are made; it does not where there is nothing to claim, so that looking writes nothing.
 const (
-	claimHead = `with o as materialized (
-		select beats from owners where name = $1 and expires_at > clock_timestamp() for key share)`
-
-	claimOne = `, c%d as materialized (
+	claimOne = `c%d as materialized (
 		select ctid, id, priority, run_at, lane from jobs
 		where state = 2 and queue = $%d and (priority, run_at, id) >= ($%d, $%d, $%d)
-			and exists (select from o) and not exists (select from pauses where queue = $%[2]d)%[8]s
+			and not exists (select from pauses where queue = $%[2]d)%[8]s
 		order by priority, run_at, id
 		limit least($%[6]d, $2%[7]s)
-		for update skip locked)`
+		for update skip locked), `
 
-	claimTail = `, c as (%s), u as (
+	claimTail = `c as (%s), o as materialized (
+		select beats from owners
+		where name = $1 and expires_at > clock_timestamp() and exists (select from c where lane is null)
+		for key share
+	), u as (
 		update jobs set state = 3, epoch = 1 - epoch, attempt = attempt + 1, owner = $1, started_at = now(),
 			beat = (select beats from o), unique_waiting = null
-		where ctid = any (array(select ctid from c where lane is null)) and state = 2
+		where ctid = any (array(select ctid from c where lane is null)) and state = 2 and exists (select from o)
 		returning ` + claimColumns + `)
 	select ` + claimColumns + ` from u
 	union all
@@ -68,7 +71,7 @@ const mostPrepared = 4
 
 // claimSQL returns the claim from n queues.
 func claimSQL(n int) string {
-	sql, union, before, free := claimHead, []string{}, "", ""
+	sql, union, before, free := "with ", []string{}, "", ""
 	for i := range n {
 		first := 3 + 5*i
 		sql += fmt.Sprintf(claimOne, i, first, first+2, first+3, first+4, first+1, before, free)
@@ -101,10 +104,13 @@ func (q queue) Claim(ctx context.Context, owner string, n int, from ...vedette.W
 			break
 		}
 	}
-	if err != nil && len(got) == 0 {
-		return nil, fmt.Errorf("claim jobs: %w", err)
+	switch {
+	case len(got) > 0 || err == nil:
+		return got, nil
+	case ctx.Err() != nil:
+		err = ctx.Err()
 	}
-	return got, nil
+	return nil, fmt.Errorf("claim jobs: %w", err)
 }
 
 func bellsOf(from []vedette.Want) []bell {

@@ -82,6 +82,7 @@ type pushing struct {
 	limited, keyed bool
 	fired          bool
 	low, high      vedette.ID
+	guest          bool // on the connection of somebody else, who may have prepared statements too
 }
 
 // pushOf checks jobs.
@@ -150,6 +151,7 @@ func (s *Store) PushTx(ctx context.Context, tx pgx.Tx, jobs ...vedette.Job) (out
 	if err = cmp.Or(ctx.Err(), err); err != nil || len(jobs) == 0 {
 		return nil, wrap("push jobs", err)
 	}
+	p.guest = true
 	c := tx.Conn()
 	var path string
 	if err := tx.QueryRow(ctx, "select current_setting('search_path')").Scan(&path); err != nil {
@@ -221,6 +223,11 @@ func (p *pushing) insert(ctx context.Context, c *pgx.Conn) (out []vedette.ID, ri
 	steps = append([]step{p.add()}, steps...)
 	if p.limited {
 		steps = append([]step{p.lanes()}, steps...)
+	}
+	for i := range steps {
+		if p.guest {
+			steps[i].name = ""
+		}
 	}
 	found, err := pipe(ctx, c, steps...)
 	if err != nil {

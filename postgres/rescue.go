@@ -23,7 +23,8 @@ const (
 
 	lockLostJobs = `select id from jobs as j
 		where state = 3 and owner = any ($1::text[]) or state = 3 and cancel_at <= now() - $2::interval
-		order by id for update`
+		order by id limit 2000 for update`
+	rescueMost = 2000
 
 	// What was to be done by the claims of $1 is done again at once, in its old place, if it may
 	// be. The claim's own word counts no more, since the epoch is another. Why is $2; "" is that
@@ -90,6 +91,19 @@ func (q queue) Rescue(ctx context.Context, leader vedette.Lease) (rescued []vede
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("rescue jobs: %w", err)
 	}
+	for {
+		some, err := q.rescueSome(ctx, leader)
+		if err != nil {
+			return rescued, fmt.Errorf("rescue jobs: %w", refused(err))
+		}
+		if rescued = append(rescued, some...); len(some) < rescueMost {
+			return rescued, nil
+		}
+	}
+}
+
+// rescueSome is one transaction, of a size that does not hold up the leader's next beat.
+func (q queue) rescueSome(ctx context.Context, leader vedette.Lease) (rescued []vedette.Job, err error) {
 	var e ending
 	err = q.inDay(ctx, func(c *pgx.Conn) error {
 		e = ending{}
@@ -98,11 +112,10 @@ func (q queue) Rescue(ctx context.Context, leader vedette.Lease) (rescued []vede
 			return err
 		})
 	})
-	if err != nil {
-		return nil, fmt.Errorf("rescue jobs: %w", refused(err))
+	if err == nil {
+		q.s.herald.ring(e.rings...)
 	}
-	q.s.herald.ring(e.rings...)
-	return rescued, nil
+	return rescued, err
 }
 
 func (q queue) rescue(ctx context.Context, c *pgx.Conn, e *ending, leader vedette.Lease) ([]vedette.Job, error) {

@@ -21,6 +21,14 @@ import (
 //     meets itself.
 //   - A slot's mark comes from the sequence marks, so that no two are the same. The row goes when
 //     the slot is clean.
+//   - A job is one row of jobs while it lives and one of job_history from then on, under the same id.
+//     jobs_ready holds those alone that may be started: what is due later, or what limits hold back,
+//     costs a claim nothing, and is made ready when its time has come or a slot frees.
+//   - Of a job that ended by its first attempt, jobs and job_history keep neither attempts nor said:
+//     the row itself says so much.
+//   - Limits are changed by functions, limits_enter and limits_leave among them, which the migrations
+//     explain. limits.running can be reckoned from jobs, and is at each Rescue.
+//   - Notifications of a channel that is named for the schema wake other processes.
 //   - schema_version holds one row, the number of migrations that were made.
 //
 //go:embed migrations/*.sql

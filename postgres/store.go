@@ -111,6 +111,7 @@ func (s *Store) Close() error {
 	if !s.closed.Load() {
 		s.herald.close()
 		s.closed.Store(true)
+		s.bells.ringAll() // those who wait learn of it
 		s.pool.Close()
 	}
 	return nil
