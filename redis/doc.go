@@ -25,8 +25,8 @@
 //	queues, paused      set     names of queues
 //	unique, waiting     hash    KEY: ID
 //	fired               hash    scraper and time of what a schedule fired
-//	live:, done:SCRAPER zset    IDs of its runs; keep has its newest run with what that keeps, over those
-//	                            that have too many
+//	live:, done:SCRAPER zset    IDs of its runs
+//	over                set     scrapers of which Retire is to look whether there is too much history
 //	own:OWNER           set     its claims: ID, epoch, and the beat behind which it was claimed
 //	owner, lives, lost  hash, zset  what is known of owners, and when their time ends
 //	told                zset    IDs of started jobs that were told to end, by when

@@ -1,27 +1,15 @@
--- newer compares IDs by their bytes: Lua's own order of strings is that of the server's locale.
-local function newer(a, b)
-	local a1, a2, a3 = unpick('>I6I6I4', a)
-	local b1, b2, b3 = unpick('>I6I6I4', b)
-	if a1 ~= b1 then
-		return a1 > b1
+-- reserve takes the keys of a new job, unless one of them is another's.
+local function reserve(id, m)
+	if m.unique and call('HSETNX', P .. 'unique', m.unique, id) == 0 then
+		return false
 	end
-	return a2 > b2 or a2 == b2 and a3 > b3
-end
-
--- run_of counts a new job among the runs of its scraper.
-local function run_of(id, m)
-	call('ZADD', P .. 'live:' .. m.scraper, 0, id)
-	local kept = call('HGET', P .. 'keep', m.scraper)
-	if not kept or newer(id, sub(kept, 1, 16)) then
-		call('HSET', P .. 'keep', m.scraper, id .. pack('>I4', m.keep))
-		crowded(m.scraper, m.keep)
+	if m.waiting and call('HSETNX', P .. 'waiting', m.waiting, id) == 0 then
+		if m.unique then
+			call('HDEL', P .. 'unique', m.unique)
+		end
+		return false
 	end
-end
-
--- kept_out says whether a key of a new job is another's.
-local function kept_out(m)
-	return m.unique and call('HEXISTS', P .. 'unique', m.unique) == 1 or
-		m.waiting and call('HEXISTS', P .. 'waiting', m.waiting) == 1
+	return true
 end
 
 -- push adds jobs, each of which is two of args from the given one on: its place, with 0 as the time
@@ -46,7 +34,7 @@ local function push(args, from, to)
 		local m = meta_of(unpick('>I2c0', rest))
 		local news = not (known[i] or added[id])
 		local fired = news and m.fire and call('HEXISTS', P .. 'fired', m.fire) == 1
-		if news and (fired or kept_out(m)) then
+		if news and (fired or not reserve(id, m)) then
 			call('ZREM', P .. 'ids', id)
 			if not fired then
 				refused[#refused + 1] = id
@@ -61,17 +49,12 @@ local function push(args, from, to)
 			loaded[id] = nil
 			blobs[#blobs + 1] = id
 			blobs[#blobs + 1] = now8 .. sub(member, 1, 16) .. rest
-			if m.unique then
-				call('HSET', P .. 'unique', m.unique, id)
-			end
-			if m.waiting then
-				call('HSET', P .. 'waiting', m.waiting, id)
-			end
 			if m.fire then
 				call('HSET', P .. 'fired', m.fire, '')
 			end
 			if m.scraper then
-				run_of(id, m)
+				add(P .. 'live:' .. m.scraper, id)
+				crowd(m)
 			end
 			queues[m.queue] = true
 			place(member, unpick('>I8', at8), m)

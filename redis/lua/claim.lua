@@ -7,14 +7,26 @@ end
 
 local taken = {}
 
--- start_lane starts the first job of a lane.
-local function start_lane(member)
-	local lane = sub(member, 33)
+-- start_lane starts jobs of a lane whose first stood first among the ready of its queue: as many as its
+-- limits allow and come before what stands there now.
+local function start_lane(lane, most)
 	local l = lane_of(lane)
-	call('ZREM', P .. 'lane:' .. lane, sub(member, 1, 32))
+	if l.rate then
+		most = 1
+	elseif l.most > 0 then
+		most = math.min(most, l.most - tonumber(call('HGET', P .. 'limit', l.limit) or 0))
+	end
+	local key = P .. 'lane:' .. lane
+	local behind = call('ZRANGE', P .. 'ready:' .. l.queue, 0, 0)[1]
+	local list = call('ZRANGEBYLEX', key, '-', behind and '(' .. sub(behind, 1, 32) or '+', 'LIMIT', 0, most)
+	for _, member in ipairs(list) do
+		taken[#taken + 1] = member
+	end
+	call('ZREMRANGEBYRANK', key, 0, #list - 1)
 	call('HDEL', P .. 'placed', lane)
-	occupy({limit = l.limit, rate = l.rate, every = l.every})
-	settle(lane)
+	if #list > 0 then
+		occupy(l, #list)
+	end
 end
 
 -- fill takes from a queue until most are taken.
@@ -22,22 +34,22 @@ local function fill(queue, most)
 	local ready, look = P .. 'ready:' .. queue, most
 	while #taken < most do
 		local list = call('ZRANGE', ready, 0, math.min(look, most - #taken) - 1)
-		local last = #list
+		local last, lane = #list, nil
 		if last == 0 then
 			return
 		end
 		for i, member in ipairs(list) do
-			taken[#taken + 1] = member
 			if #member > 32 then
-				last = i
+				last, lane = i, sub(member, 33)
 				break
 			end
+			taken[#taken + 1] = member
 		end
 		call('ZREMRANGEBYRANK', ready, 0, last - 1)
-		look = 2 * last
-		if #list[last] > 32 then
-			start_lane(list[last])
+		if lane then
+			start_lane(lane, most - #taken)
 		end
+		look = 2 * last
 	end
 end
 

@@ -69,7 +69,7 @@ local function count(queue, n)
 	starts[queue] = (starts[queue] or 0) + n
 end
 
-local drops = {HDEL = {}, SREM = {}} -- by command and key, the fields or members to be dropped
+local drops = {HDEL = {}, SREM = {}, ZREM = {}} -- by command and key, the fields or members to be dropped
 local function drop(command, key, field)
 	local list = drops[command][key]
 	if not list then
@@ -85,6 +85,12 @@ local function claim_of(j)
 end
 
 local written = {}
+local crowds = {} -- metas of scrapers that may have more history than is to be kept, for Retire to look at
+local function crowd(m)
+	if m.scraper and m.keep > 0 then
+		crowds[m.scraper] = m
+	end
+end
 
 -- flush writes what was decided.
 local function flush()
@@ -101,9 +107,16 @@ local function flush()
 		call('HINCRBY', P .. 'started', queue, n)
 	end
 	add_all()
+	for _, m in pairs(crowds) do
+		if call('ZCARD', P .. 'done:' .. m.scraper) > m.keep then
+			call('SADD', P .. 'over', m.scraper)
+		end
+	end
+	free_all()
 	settle_all()
+	crowds = {}
 	changed, order, starts, written, soonest = {}, {}, {}, {}, {}
-	drops = {HDEL = {}, SREM = {}}
+	drops = {HDEL = {}, SREM = {}, ZREM = {}}
 end
 
 local owners = {}
@@ -127,28 +140,18 @@ local function release(kind, key, id)
 	end
 end
 
--- crowded lets Retire look at a scraper that has more history than is to be kept.
-local function crowded(scraper, keep)
-	if keep > 0 and call('ZCARD', P .. 'done:' .. scraper) > keep then
-		call('SADD', P .. 'over', scraper)
-	end
-end
-
-local function keep_of(scraper)
-	local kept = call('HGET', P .. 'keep', scraper)
-	return kept and unpick('>I4', kept, 17) or 0
-end
-
 -- bury makes j, which neither waits nor is owned, history.
 local function bury(j, state)
 	local m = j.m
 	j.state, j.finished = state, now
-	release('unique', m.unique, j.id)
+	if m.unique then
+		drop('HDEL', P .. 'unique', m.unique)
+	end
 	release('waiting', m.waiting, j.id)
 	if m.scraper then
-		call('ZREM', P .. 'live:' .. m.scraper, j.id)
-		call('ZADD', P .. 'done:' .. m.scraper, 0, j.id)
-		crowded(m.scraper, keep_of(m.scraper))
+		drop('ZREM', P .. 'live:' .. m.scraper, j.id)
+		add(P .. 'done:' .. m.scraper, j.id)
+		crowd(m)
 	end
 	if state ~= SUCCEEDED then
 		add(P .. 'ended:' .. state, j.id)

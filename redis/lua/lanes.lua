@@ -110,33 +110,41 @@ local function settle_all()
 	end
 end
 
--- occupy counts a start against the limits of its job.
-local function occupy(m)
-	if m.limit then
-		call('HINCRBY', P .. 'limit', m.limit, 1)
-		for _, lane in ipairs(call('SMEMBERS', P .. 'limited:' .. m.limit)) do
+-- occupy counts n starts against the limits of a lane.
+local function occupy(l, n)
+	if l.limit then
+		call('HINCRBY', P .. 'limit', l.limit, n)
+		for _, lane in ipairs(call('SMEMBERS', P .. 'limited:' .. l.limit)) do
 			settle(lane)
 		end
 	end
-	if m.rate then
-		local at = math.max(tonumber(call('ZSCORE', P .. 'rate', m.rate) or 0), now)
-		call('ZADD', P .. 'rate', at + m.every, m.rate)
-		for _, lane in ipairs(call('SMEMBERS', P .. 'rated:' .. m.rate)) do
+	if l.rate then
+		local at = math.max(tonumber(call('ZSCORE', P .. 'rate', l.rate) or 0), now)
+		call('ZADD', P .. 'rate', at + n * l.every, l.rate)
+		for _, lane in ipairs(call('SMEMBERS', P .. 'rated:' .. l.rate)) do
 			settle(lane)
 		end
 	end
 end
 
+local freed = {} -- by key of a limit, how many are started no more
 -- vacate frees the slot of a job that is started no more.
 local function vacate(m)
 	if m.limit then
-		if call('HINCRBY', P .. 'limit', m.limit, -1) <= 0 then
-			call('HDEL', P .. 'limit', m.limit)
+		freed[m.limit] = (freed[m.limit] or 0) + 1
+	end
+end
+
+local function free_all()
+	for key, n in pairs(freed) do
+		if call('HINCRBY', P .. 'limit', key, -n) <= 0 then
+			call('HDEL', P .. 'limit', key)
 		end
-		for _, lane in ipairs(call('SMEMBERS', P .. 'limited:' .. m.limit)) do
+		for _, lane in ipairs(call('SMEMBERS', P .. 'limited:' .. key)) do
 			touch(lane)
 		end
 	end
+	freed = {}
 end
 
 -- Members to be added to sorted sets of one score, by key.

@@ -31,11 +31,7 @@ local function retire(ids)
 				drop('HDEL', P .. 'fired', m.fire)
 			end
 			if m.scraper then
-				local done = P .. 'done:' .. m.scraper
-				call('ZREM', done, id)
-				if call('EXISTS', done, P .. 'live:' .. m.scraper) == 0 then
-					drop('HDEL', P .. 'keep', m.scraper)
-				end
+				call('ZREM', P .. 'done:' .. m.scraper, id)
 			end
 			if j.state ~= SUCCEEDED then
 				call('ZREM', P .. 'ended:' .. j.state, id)
@@ -70,6 +66,28 @@ local function old()
 	end
 	call('SET', P .. 'walk', ids[#ids])
 	return true
+end
+
+-- newer compares IDs by their bytes: Lua's own order of strings is that of the server's locale.
+local function newer(a, b)
+	local a1, a2, a3 = unpick('>I6I6I4', a)
+	local b1, b2, b3 = unpick('>I6I6I4', b)
+	if a1 ~= b1 then
+		return a1 > b1
+	end
+	return a2 > b2 or a2 == b2 and a3 > b3
+end
+
+-- keep_of returns how many runs of a scraper its last job keeps; 0 is all.
+local function keep_of(scraper)
+	local a = call('ZRANGE', P .. 'live:' .. scraper, -1, -1)[1]
+	local b = call('ZRANGE', P .. 'done:' .. scraper, -1, -1)[1]
+	local last = (not b or a and newer(a, b)) and a or b
+	if not last then
+		return 0
+	end
+	load({last})
+	return loaded[last] and loaded[last].m.keep or 0
 end
 
 local left = old()
