@@ -47,7 +47,7 @@ func (t *tx) finish(ends []vedette.End) (stale []vedette.Ref, err error) {
 	}
 	for i := range ends {
 		e := &ends[i]
-		valid, err := t.finish1(rows[e.Job], e)
+		valid, err := t.finishOne(rows[e.Job], e)
 		if err != nil {
 			return nil, fmt.Errorf("job %s: %w", e.Job, err)
 		}
@@ -61,9 +61,9 @@ func (t *tx) finish(ends []vedette.End) (stale []vedette.Ref, err error) {
 	return stale, nil
 }
 
-// finish1 ends a claim of r, which may be nil, and reports whether it was one, or has said the
+// finishOne ends a claim of r, which may be nil, and reports whether it was one, or has said the
 // same before.
-func (t *tx) finish1(r *row, e *vedette.End) (valid bool, err error) {
+func (t *tx) finishOne(r *row, e *vedette.End) (valid bool, err error) {
 	if r == nil {
 		return t.heard(e)
 	}
@@ -75,7 +75,7 @@ func (t *tx) finish1(r *row, e *vedette.End) (valid bool, err error) {
 		return last.heard(e.Epoch, e.State), nil
 	}
 	last.say(e.Epoch, e.State)
-	return true, t.end(r, *e, &last, 0)
+	return true, t.end(r, *e, &last)
 }
 
 // heard reports whether a claim of a job that is history said that it ended so.
@@ -89,9 +89,8 @@ func (t *tx) heard(e *vedette.End) (bool, error) {
 }
 
 // end takes the started r from its owner, and makes of it what e asks for as far as that may be:
-// what is to end does not run again, and neither does what has no attempts left. Its epoch
-// grows by bump.
-func (t *tx) end(r *row, e vedette.End, last *tail, bump int64) error {
+// what is to end does not run again, and neither does what has no attempts left.
+func (t *tx) end(r *row, e vedette.End, last *tail) error {
 	state, err := t.outcome(r, e.State)
 	if err != nil {
 		return err
@@ -99,12 +98,15 @@ func (t *tx) end(r *row, e vedette.End, last *tail, bump int64) error {
 	last.result, last.err = cmp.Or(e.Result, last.result), cmp.Or(e.Error, last.err)
 	if state == vedette.JobPending {
 		r.attempt--
-		return t.vacated(r, state, r.runAt, last, bump)
+		return t.vacated(r, state, last)
 	}
 	if err := t.attempt(r, last, state, e.Error); err != nil {
 		return err
 	}
-	return t.vacated(r, state, cmp.Or(pack.Micros(e.RunAt), t.now), last, bump)
+	if state == vedette.JobRetrying {
+		r.runAt = cmp.Or(pack.Micros(e.RunAt), t.now)
+	}
+	return t.vacated(r, state, last)
 }
 
 // outcome returns what becomes of r when its claim ends as state.
@@ -133,8 +135,8 @@ func (t *tx) attempt(r *row, last *tail, state vedette.JobState, why string) err
 	return err
 }
 
-// vacated takes r from its owner, to run again at a time or to be history.
-func (t *tx) vacated(r *row, state vedette.JobState, runAt int64, last *tail, bump int64) error {
+// vacated takes r from its owner, to run again when it says or to be history.
+func (t *tx) vacated(r *row, state vedette.JobState, last *tail) error {
 	o, err := t.owner(r.owner)
 	if err == nil {
 		err = t.vacate(r)
@@ -142,12 +144,14 @@ func (t *tx) vacated(r *row, state vedette.JobState, runAt int64, last *tail, bu
 	if err != nil {
 		return err
 	}
-	r.epoch += bump
+	if r.taken {
+		r.epoch++
+	}
 	if state != vedette.JobPending && state != vedette.JobRetrying {
 		r.state = pack.JobStateNum(state)
 		return t.bury(r, o, last)
 	}
-	r.state, r.runAt, r.owner, r.started, r.tail = retrying, runAt, nobody, 0, nil
+	r.state, r.owner, r.started, r.tail = retrying, nobody, 0, nil
 	if !last.empty() {
 		r.tail = last.append(nil)
 	}

@@ -32,6 +32,7 @@ func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 	s.mu.Lock()
 	s.calls = append(s.calls, c)
 	s.mu.Unlock()
+	ended, closed := ctx.Done(), s.closed
 	for {
 		select {
 		case <-c.done:
@@ -39,14 +40,13 @@ func (s *Store) update(ctx context.Context, f func(*tx) error) error {
 		case w := <-s.writer:
 			s.commit(w)
 			s.writer <- w
-			continue
-		case <-s.closed:
+		case <-closed:
 			s.withdraw(c, fmt.Errorf("store: %w", fs.ErrClosed))
-		case <-ctx.Done():
+			ended, closed = nil, nil
+		case <-ended:
 			s.withdraw(c, ctx.Err())
+			ended, closed = nil, nil
 		}
-		<-c.done
-		return c.err
 	}
 }
 
@@ -85,7 +85,7 @@ func (s *Store) commit(w *conn) {
 	if len(calls) == 0 {
 		return
 	}
-	g := &group{conn: w, s: s, began: time.Now()}
+	g := &group{conn: w, s: s}
 	if err := g.run(calls); err != nil {
 		g.fail(calls, err)
 	}
@@ -118,7 +118,7 @@ type group struct {
 	*conn
 	s      *Store
 	began  time.Time
-	done   int // how many calls were
+	done   int // how many calls were tried
 	ready  bool
 	served []*claimer
 	topics []string
@@ -130,6 +130,7 @@ func (g *group) run(calls []*call) error {
 		g.done = len(calls)
 		return fmt.Errorf("begin: %w", err)
 	}
+	g.began = time.Now()
 	alone := len(calls) == 1
 	for _, c := range calls {
 		if g.done > 0 && time.Since(g.began) > gather {

@@ -123,6 +123,31 @@ func TestCallThatIsGivenUpDoesNothing(t *testing.T) {
 	s.wantJob(t, j, false)
 }
 
+// TestCallThatFoundNoRoomIsDone gives up a call while others are at work, who leave it no room in
+// their transaction: it cannot be withdrawn, and nobody else comes to do it.
+func TestCallThatFoundNoRoomIsDone(t *testing.T) {
+	s := openNew(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	j := newJob("q")
+	errs := s.together(t,
+		func() error {
+			return s.update(t.Context(), func(*tx) error {
+				cancel()
+				time.Sleep(4 * gather)
+				return nil
+			})
+		},
+		func() error {
+			_, err := s.Jobs().Push(ctx, j)
+			return err
+		},
+	)
+	if errs[0] != nil {
+		t.Error(errs[0])
+	}
+	s.wantJob(t, j, errs[1] == nil)
+}
+
 // TestFullDiskFailsAllThatShareATransaction bounds the file while a worker waits: it gets its
 // jobs when there is room again.
 func TestFullDiskFailsAllThatShareATransaction(t *testing.T) {

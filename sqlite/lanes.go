@@ -111,7 +111,7 @@ func (t *tx) unsettleBy(text string, args ...any) error {
 // settle makes lanes say how they are.
 func (t *tx) settle() error {
 	for num := range t.unsettled {
-		if err := t.settle1(num); err != nil {
+		if err := t.settleLane(num); err != nil {
 			return fmt.Errorf("settle lane: %w", err)
 		}
 	}
@@ -119,7 +119,7 @@ func (t *tx) settle() error {
 	return nil
 }
 
-func (t *tx) settle1(num int64) error {
+func (t *tx) settleLane(num int64) error {
 	var head []driver.Value
 	err := t.query(func(row []driver.Value) error {
 		head = append(head, row...)

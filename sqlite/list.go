@@ -133,13 +133,13 @@ func (c *conn) live(like vedette.Job, before vedette.ID, n int) ([]vedette.Job, 
 		text, args = text+" and state = 3 and owner = (select num from owners where name = ?)", append(args, like.Owner)
 	}
 	v := newViewer(c)
-	return c.pageOf(like, n, func(from []driver.Value) (vedette.Job, error) {
+	return c.page(pager{&like, n, func(from []driver.Value) (vedette.Job, error) {
 		var r row
 		if err := scanRow(from, &r); err != nil {
 			return vedette.Job{}, err
 		}
 		return v.show(&r)
-	}, text+order, args...)
+	}}, text+order, args...)
 }
 
 // ended returns history that agrees with like.
@@ -151,23 +151,30 @@ func (c *conn) ended(like vedette.Job, before vedette.ID, n int) ([]vedette.Job,
 	case state > pack.JobStateNum(vedette.JobSucceeded):
 		text, args = text+" and state = ? and state > 5", append(args, state)
 	}
-	return c.pageOf(like, n, func(from []driver.Value) (vedette.Job, error) {
+	return c.page(pager{&like, n, func(from []driver.Value) (vedette.Job, error) {
 		var p past
 		scanPast(from, &p)
 		j, err := p.job()
 		j.Attempts = nil
 		return j, err
-	}, text+" order by id desc", args...)
+	}}, text+" order by id desc", args...)
 }
 
-// pageOf returns the first n jobs of a statement that agree with like.
-func (c *conn) pageOf(like vedette.Job, n int, scan func([]driver.Value) (vedette.Job, error), text string, args ...any) (page []vedette.Job, err error) {
+// A pager picks the first n jobs that agree with like.
+type pager struct {
+	like *vedette.Job
+	n    int
+	scan func([]driver.Value) (vedette.Job, error)
+}
+
+// page returns what p picks of the rows of a statement.
+func (c *conn) page(p pager, text string, args ...any) (page []vedette.Job, err error) {
 	err = c.query(func(from []driver.Value) error {
-		if len(page) >= n {
+		if len(page) >= p.n {
 			return errEnough
 		}
-		j, err := scan(from)
-		if err == nil && agrees(&j, &like) {
+		j, err := p.scan(from)
+		if err == nil && agrees(&j, p.like) {
 			page = append(page, j)
 		}
 		return err

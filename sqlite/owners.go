@@ -105,9 +105,10 @@ func (t *tx) handBack(rows []*row, held []vedette.Ref, beats int64) (left []*row
 			left = append(left, r)
 			continue
 		}
+		r.taken = true
 		last, err := tailOf(r.tail)
 		if err == nil {
-			err = t.end(r, vedette.End{State: vedette.JobPending}, &last, 1)
+			err = t.end(r, vedette.End{State: vedette.JobPending}, &last)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("give back job %s: %w", r.id, err)

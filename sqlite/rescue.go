@@ -87,7 +87,8 @@ func (t *tx) rescue(r *row, why string) (j vedette.Job, err error) {
 	if err != nil {
 		return j, err
 	}
-	if err = t.vacated(r, state, r.runAt, &last, 1); err != nil {
+	r.taken = true
+	if err = t.vacated(r, state, &last); err != nil {
 		return j, err
 	}
 	r.tail = last.append(nil)
@@ -104,7 +105,7 @@ func (t *tx) terminate(ids []vedette.ID) error {
 		switch {
 		case err != nil || r == nil:
 		case r.state == started:
-			err = t.terminate1(r)
+			err = t.terminateRow(r)
 		case r.cancelAt == 0:
 			err = t.stop(r, "terminated")
 		}
@@ -115,7 +116,7 @@ func (t *tx) terminate(ids []vedette.ID) error {
 	return nil
 }
 
-func (t *tx) terminate1(r *row) error {
+func (t *tx) terminateRow(r *row) error {
 	last, err := tailOf(r.tail)
 	if err != nil {
 		return err

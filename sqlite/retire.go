@@ -107,7 +107,7 @@ func (t *tx) forget(nums []int64, b *broom) error {
 			return nil
 		}, "select "+pastColumns+" from past where num = ?", num)
 		if err == nil {
-			err = t.forget1(num, &p, b)
+			err = t.forgetJob(num, &p, b)
 		}
 		if err != nil {
 			return fmt.Errorf("job %s: %w", p.id, err)
@@ -116,8 +116,8 @@ func (t *tx) forget(nums []int64, b *broom) error {
 	return nil
 }
 
-// forget1 drops a job once nothing is left of its topics.
-func (t *tx) forget1(num int64, p *past, b *broom) error {
+// forgetJob drops a job once nothing is left of its topics.
+func (t *tx) forgetJob(num int64, p *past, b *broom) error {
 	for _, topic := range []string{vedette.LogTopic(p.id), vedette.ItemsTopic(p.id)} {
 		if more, err := t.shorten(topic); more || err != nil {
 			b.jobs = 0

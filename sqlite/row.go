@@ -45,6 +45,7 @@ type row struct {
 	tail   []byte
 	body   []byte
 	pushed *vedette.Job // what body says, once it was read
+	taken  bool         // from its owner, who does not know
 }
 
 // A life is what changes of a row that no statement looks for.

@@ -138,8 +138,13 @@ func (s *Store) abandon() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
+	closed := fmt.Errorf("store: %w", fs.ErrClosed)
+	for _, c := range s.next() {
+		c.err = closed
+		close(c.done)
+	}
 	for _, c := range s.claimers {
-		c.err = fmt.Errorf("store: %w", fs.ErrClosed)
+		c.err = closed
 	}
 	s.dismiss(slices.Clone(s.claimers))
 }
