@@ -177,6 +177,19 @@ func TestManyItemsAreEmittedInBatches(t *testing.T) {
 	}
 }
 
+// The program has long ended when the last of what it wrote is read.
+func TestSlowStoreLosesNoItems(t *testing.T) {
+	d := task(memory.New(), with(params("count", "1000"), "items", "stdout"))
+	emit := d.Emit
+	d.Emit = func(ctx context.Context, items ...vedette.Raw) error {
+		time.Sleep(700 * time.Millisecond)
+		return emit(ctx, items...)
+	}
+	if result, err := d.run(t.Context()); err != nil || result != "1000 items" || len(d.items) != 1000 {
+		t.Errorf("%q, %v, %d items", result, err, len(d.items))
+	}
+}
+
 func TestRunFailsIfItemsAreNotKept(t *testing.T) {
 	d := task(memory.New(), with(params("count", "100000"), "items", "stdout"))
 	d.Emit = func(context.Context, ...vedette.Raw) error { return vedette.ErrLeaseLost }

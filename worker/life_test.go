@@ -56,6 +56,31 @@ func TestLostClaimEndsTheHandlerAndIsNeverFinished(t *testing.T) {
 	})
 }
 
+func TestDeafHandlerOfACancelledJobKeepsItsSlotAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, outlast(time.Hour))
+		id := g.push()
+		synctest.Wait()
+		if err := g.store.Jobs().Cancel(t.Context(), "no", id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(vedette.CancelGrace)
+		if rescued, err := g.store.Queue().Rescue(t.Context(), g.lead()); len(rescued) != 1 || err != nil {
+			t.Fatal(rescued, err)
+		}
+		time.Sleep(10 * time.Second)
+		g.want(id, vedette.JobCancelled)
+		if g.work.Running() != 1 || g.meter.lost != 1 {
+			t.Errorf("%d running, %d lost, want its slot taken and its claim lost", g.work.Running(), g.meter.lost)
+		}
+		time.Sleep(time.Hour)
+		g.want(id, vedette.JobCancelled)
+		if g.work.Running() != 0 || g.queue.calls.Load() != 0 {
+			t.Errorf("%d running, finished %d times", g.work.Running(), g.queue.calls.Load())
+		}
+	})
+}
+
 func TestWorkerThatCannotBeatEndsItsHandlersBeforeItsLeaseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, seen := causes()
