@@ -82,26 +82,33 @@ for i, member in ipairs(taken) do
 end
 local blobs, recs = fetch(P .. 'job', ids), fetch(P .. 'at', ids)
 local rows, own = {}, {}
-local at8, meta, rec, claim, alike
+local head, head8
 for i, id in ipairs(ids) do
 	local blob, old = blobs[i], recs[i]
-	local run8, packed = sub(taken[i], 9, 16), unpick('>I2c0', blob, 25)
-	-- Jobs that came together and were never claimed have the same record.
-	if old or run8 ~= at8 or packed ~= meta then
-		local j = parse(id, old, blob)
-		j.state, j.epoch, j.attempt, j.owner = STARTED, math.max(j.epoch + 1, now), j.attempt + 1, name
+	local meta = unpick('>I2c0', blob, 25)
+	local m, epoch, rec = meta_of(meta), now, nil
+	if old then
+		local j = parse(id, old)
+		epoch = math.max(j.epoch + 1, now)
+		j.state, j.epoch, j.attempt, j.owner = STARTED, epoch, j.attempt + 1, name
 		j.beat, j.started, j.beaten = o.beats, now, now
-		release('waiting', j.m.waiting, id)
-		rec, at8, meta, alike = record(j), run8, packed, j.m
-		claim = pack('>I8I4', j.epoch, j.beat)
-		if old or j.m.waiting then
-			at8 = nil
+		rec = record(j)
+	else
+		-- Jobs that came together and were never claimed differ in their metas alone.
+		local run8 = sub(taken[i], 9, 16)
+		if run8 ~= head8 then
+			local j = parse(id, false, blob)
+			j.state, j.epoch, j.attempt, j.owner = STARTED, now, 1, name
+			j.beat, j.started, j.beaten = o.beats, now, now
+			head, head8 = sub(record(j), 1, -#meta - 3), run8
 		end
+		rec = head .. pack('>I2', #meta) .. meta
 	end
-	count(alike.queue, 1)
+	release('waiting', m.waiting, id)
+	count(m.queue, 1)
 	rows[3 * i - 2], rows[3 * i - 1], rows[3 * i] = id, blob, rec
 	written[2 * i - 1], written[2 * i] = id, rec
-	own[i] = id .. claim
+	own[i] = id .. pack('>I8I4', epoch, o.beats)
 end
 many('SADD', P .. 'own:' .. name, own)
 flush()

@@ -16,31 +16,32 @@ local function said_before(j, epoch, state)
 	return false
 end
 
--- plain says whether the end of j touches nothing but its record, its owner and its queue.
-local function plain(j)
-	local m = j.m
-	return j.state == SUCCEEDED and j.cancel == '' and not (m.unique or m.waiting or m.scraper or m.limit)
-end
-
 local stale, quick = {}, {}
-local old_rec, old_rest, new_rec, claim, queue, own
+-- Of the last claim that became history: what its record began with before and since, how it was said to
+-- end, and as what its owner's set had it. Jobs that were claimed together and end alike share all this.
+local old, new, old_rest, state, claim, own
 for i, arg in ipairs(ARGV) do
 	local id, rec, rest = ids[i], recs[i], sub(arg, 17)
-	if rec == old_rec and rest == old_rest and not quick[id] and not loaded[id] then
-		-- Jobs that were claimed together and end alike have the same records.
-		quick[id] = new_rec
-		written[#written + 1], written[#written + 2] = id, new_rec
+	if rec and old and rest == old_rest and sub(rec, 1, #old) == old and not (quick[id] or loaded[id]) then
+		local m = meta_of(sub(rec, #old + 3))
+		quick[id] = new .. sub(rec, #old + 1)
+		written[#written + 1], written[#written + 2] = id, quick[id]
 		drop('SREM', own, id .. claim)
-		count(queue, -1)
+		count(m.queue, -1)
+		vacate(m)
+		shelve(id, state, m)
 	else
 		local j = loaded[id] or rec and parse(id, quick[id] or rec)
-		local epoch, state, at, result, why = unpick('>I8BI8I4c0I4c0', rest)
+		local epoch, as, at, result, why = unpick('>I8BI8I4c0I4c0', rest)
 		loaded[id] = j
 		if j and j.state == STARTED and j.epoch == epoch then
-			claim, own, queue = pack('>I8I4', j.epoch, j.beat), P .. 'own:' .. j.owner, j.m.queue
-			finish(j, state, at, result, why)
-			old_rec, old_rest, new_rec = plain(j) and rec, rest, record(j)
-		elseif not (j and said_before(j, epoch, state)) then
+			claim, own, state = pack('>I8I4', j.epoch, j.beat), P .. 'own:' .. j.owner, as
+			finish(j, as, at, result, why)
+			old = false
+			if as > RETRYING and j.cancel == '' then
+				old, new, old_rest = sub(rec, 1, -#j.meta - 3), sub(record(j), 1, -#j.meta - 3), rest
+			end
+		elseif not (j and said_before(j, epoch, as)) then
 			stale[#stale + 1] = i
 		end
 	end

@@ -140,22 +140,26 @@ local function release(kind, key, id)
 	end
 end
 
--- bury makes j, which neither waits nor is owned, history.
-local function bury(j, state)
-	local m = j.m
-	j.state, j.finished = state, now
+-- shelve makes history of what is known of a job beside its record.
+local function shelve(id, state, m)
 	if m.unique then
 		drop('HDEL', P .. 'unique', m.unique)
 	end
-	release('waiting', m.waiting, j.id)
+	release('waiting', m.waiting, id)
 	if m.scraper then
-		drop('ZREM', P .. 'live:' .. m.scraper, j.id)
-		add(P .. 'done:' .. m.scraper, j.id)
+		drop('ZREM', P .. 'live:' .. m.scraper, id)
+		add(P .. 'done:' .. m.scraper, id)
 		crowd(m)
 	end
 	if state ~= SUCCEEDED then
-		add(P .. 'ended:' .. state, j.id)
+		add(P .. 'ended:' .. state, id)
 	end
+end
+
+-- bury makes j, which neither waits nor is owned, history.
+local function bury(j, state)
+	j.state, j.finished = state, now
+	shelve(j.id, state, j.m)
 	save(j)
 end
 
