@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/internal/pack"
@@ -231,55 +231,62 @@ func (t *taking) most(i int) int {
 
 // claim makes one claim. Again says whether another may find more.
 func (q queue) claim(ctx context.Context, t *taking) (jobs []vedette.Job, again bool, err error) {
-	var limited []cells
-	err = q.s.update(ctx, func(c *pgx.Conn) error {
-		return q.s.hurry(ctx, c, patience, func() error {
-			found, err := pipe(ctx, c, t.step(q))
-			if err != nil {
-				return err
-			}
-			jobs, limited, err = t.read(q, found[0])
-			return err
-		})
-	})
+	found, err := q.ask(ctx, t.step(q))
 	if err != nil {
 		q.rewind(t) // the server may have started some that nobody will have
 		return nil, false, err
 	}
-	again = q.move(t, jobs, limited) && len(jobs) == 0
+	again = q.move(t, found)
+	var limited []vedette.ID
+	found = slices.DeleteFunc(found, func(c cells) bool {
+		if c[3] != nil {
+			return false
+		}
+		limited = append(limited, c.id(0))
+		return true
+	})
+	again = again && len(found) == 0
 	if len(limited) > 0 {
-		entered, err := q.enter(ctx, t.owner, limited)
-		if err != nil {
-			return jobs, false, err
+		values := row{}.text(t.owner).uuids(limited)
+		entered, err := q.ask(ctx, with("claim behind limits", enter, []uint32{oidText, oidUUIDs}, values).as("enter"))
+		if err != nil && len(found) == 0 {
+			return nil, false, err
 		}
 		again = again || len(entered) < len(limited) || len(t.from) > 1
-		jobs = append(jobs, entered...)
+		found = append(found, entered...)
 	}
-	return t.sort(jobs), again, nil
+	slices.SortFunc(found, t.compare)
+	jobs = make([]vedette.Job, len(found))
+	for i, c := range found {
+		if jobs[i], err = claimed(c, t.owner); err != nil {
+			return nil, false, err
+		}
+	}
+	return jobs, again, nil
+}
+
+// ask makes a step that gives claimColumns.
+func (q queue) ask(ctx context.Context, one step) (all []cells, err error) {
+	err = q.s.update(ctx, func(c *pgx.Conn) error {
+		return q.s.hurry(ctx, c, patience, func() error {
+			found, err := pipe(ctx, c, one)
+			if err != nil {
+				return err
+			}
+			all = make([]cells, len(found[0].Rows))
+			for i, one := range found[0].Rows {
+				all[i] = one
+			}
+			return nil
+		})
+	})
+	return all, err
 }
 
 func (q queue) rewind(t *taking) {
 	for _, w := range t.from {
 		q.s.spots.rewind(w.Queue)
 	}
-}
-
-// read returns the jobs that were started, and the candidates that have limits.
-func (t *taking) read(q queue, r *pgconn.Result) (jobs []vedette.Job, limited []cells, err error) {
-	jobs = make([]vedette.Job, 0, len(r.Rows))
-	for _, one := range r.Rows {
-		c := cells(one)
-		if c[3] == nil {
-			limited = append(limited, c)
-			continue
-		}
-		j, err := claimed(c, t.owner)
-		if err != nil {
-			return nil, nil, err
-		}
-		jobs = append(jobs, j)
-	}
-	return jobs, limited, nil
 }
 
 // claimed reads claimColumns.
@@ -297,24 +304,16 @@ func claimed(c cells, owner string) (j vedette.Job, err error) {
 
 // move moves on in the queues that gave as much as was asked of them, and back in the others. It
 // reports whether it went back.
-func (q queue) move(t *taking, jobs []vedette.Job, limited []cells) (back bool) {
+func (q queue) move(t *taking, found []cells) (back bool) {
 	room := t.room
 	for i, w := range t.from {
 		n, last := 0, begin()
-		see := func(at spot) {
-			n++
-			if at.compare(last) > 0 {
-				last = at
+		for _, c := range found {
+			if string(c[10]) != w.Queue {
+				continue
 			}
-		}
-		for k := range jobs {
-			if jobs[k].Queue == w.Queue {
-				see(spot{int64(jobs[k].Priority), jobs[k].RunAt.UnixMicro() - epoch, jobs[k].ID})
-			}
-		}
-		for _, c := range limited {
-			if c.text(10) == w.Queue {
-				see(spot{c.int(2), c.int(1), c.id(0)})
+			if n++; spotOf(c).compare(last) > 0 {
+				last = spotOf(c)
 			}
 		}
 		if n >= min(t.most(i), room) {
@@ -327,44 +326,17 @@ func (q queue) move(t *taking, jobs []vedette.Job, limited []cells) (back bool) 
 	return back
 }
 
-// sort orders jobs as they are to be started.
-func (t *taking) sort(jobs []vedette.Job) []vedette.Job {
-	place := map[string]int{}
-	for i, w := range slices.Backward(t.from) {
-		place[w.Queue] = i
+// compare orders what the claim gave as it is to be started: by queue, and then as spots are.
+func (t *taking) compare(a, b cells) int {
+	if !bytes.Equal(a[10], b[10]) {
+		return t.place(a.text(10)) - t.place(b.text(10))
 	}
-	slices.SortFunc(jobs, func(a, b vedette.Job) int {
-		if a.Queue != b.Queue {
-			return place[a.Queue] - place[b.Queue]
-		}
-		return spot{int64(a.Priority), a.RunAt.UnixMicro(), a.ID}.compare(spot{int64(b.Priority), b.RunAt.UnixMicro(), b.ID})
-	})
-	return jobs
+	return spotOf(a).compare(spotOf(b))
 }
 
-// enter starts those of the candidates that their limits allow.
-func (q queue) enter(ctx context.Context, owner string, limited []cells) (jobs []vedette.Job, err error) {
-	ids := make([]vedette.ID, len(limited))
-	for i, c := range limited {
-		ids[i] = c.id(0)
-	}
-	one := with("claim behind limits", enter, []uint32{oidText, oidUUIDs}, row{}.text(owner).uuids(ids)).as("enter")
-	err = q.s.update(ctx, func(c *pgx.Conn) error {
-		return q.s.hurry(ctx, c, patience, func() error {
-			jobs = jobs[:0]
-			found, err := pipe(ctx, c, one)
-			if err != nil {
-				return err
-			}
-			for _, one := range found[0].Rows {
-				j, err := claimed(one, owner)
-				if err != nil {
-					return err
-				}
-				jobs = append(jobs, j)
-			}
-			return nil
-		})
-	})
-	return jobs, err
+func (t *taking) place(queue string) int {
+	return slices.IndexFunc(t.from, func(w vedette.Want) bool { return w.Queue == queue })
 }
+
+// spotOf reads claimColumns.
+func spotOf(c cells) spot { return spot{c.int(2), c.int(1), c.id(0)} }
