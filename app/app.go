@@ -158,19 +158,21 @@ func (a *App) checkRoles() error {
 	return nil
 }
 
+// errKeepsNone says what a Redis cannot do as a store.
+var errKeepsNone = errors.New("store redis:// keeps scrapers and jobs, but neither results nor states nor incidents of sites")
+
 // checkRedis refuses a Redis as the store of those that need results.
 func (a *App) checkRedis() error {
 	if !isRedis(a.cfg.Store) {
 		return nil
 	}
-	const keeps = "store redis:// keeps scrapers and jobs, but neither results nor states nor incidents of sites"
 	for _, role := range []string{"watch", "record", "api"} {
 		if a.has(role) {
-			return fmt.Errorf("%w %s: %s: run --role schedule,work on it, or keep the rest in a store of its own (store: postgres://… and queue: redis://…)", ErrRole, role, keeps)
+			return fmt.Errorf("%w %s: %w: run --role schedule,work on it, or keep the rest in a store of its own (store: postgres://… and queue: redis://…)", ErrRole, role, errKeepsNone)
 		}
 	}
 	if f := a.file.Load(); f != nil && len(f.Monitors) > 0 {
-		return fmt.Errorf("%s: take the monitors out of %s, or keep them in a store of their own (store: postgres://… and queue: redis://…)", keeps, a.cfg.File)
+		return fmt.Errorf("%w: take the monitors out of %s, or keep them in a store of their own (store: postgres://… and queue: redis://…)", errKeepsNone, a.cfg.File)
 	}
 	return nil
 }
@@ -195,6 +197,9 @@ func (a *App) has(role string) bool {
 // file owns cannot be replaced (ErrReadOnly). The mistakes of all of them come at
 // once, as [vedette.Mistakes]. It takes effect within a second, also while the app runs.
 func (a *App) Watch(ctx context.Context, monitors ...vedette.Monitor) error {
+	if !a.store.keepsResults() {
+		return errKeepsNone
+	}
 	var mistakes vedette.Mistakes
 	for i, m := range monitors {
 		monitors[i] = withDefaults(m)

@@ -111,11 +111,6 @@ func (a *App) applyMonitors(ctx context.Context, f *manifest.File) error {
 }
 
 func (a *App) applyScrapers(ctx context.Context, f *manifest.File) error {
-	if a.store.scrapers == nil && len(f.Scrapers) > 0 {
-		return fmt.Errorf("store %s keeps no scrapers", MaskURL(a.cfg.Store))
-	} else if a.store.scrapers == nil {
-		return nil
-	}
 	d, err := a.store.scraperShelf().publish(ctx, f.Scrapers)
 	if err != nil {
 		return err

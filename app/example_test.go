@@ -56,3 +56,30 @@ func ExampleApp_Handler() {
 	fmt.Print(w.Body.String())
 	// Output: ok
 }
+
+// A program with a handler of its own, which a scraper names.
+func ExampleApp_Handle() {
+	a, err := app.New(app.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	a.Handle("greet", vedette.HandlerFunc(func(_ context.Context, t *vedette.Task) (string, error) {
+		fmt.Println("greetings from", t.Job.Scraper)
+		stop()
+		return "greeted", nil
+	}))
+	err = a.Scrape(ctx, vedette.Scraper{
+		ID: "greeter", Schedule: vedette.Schedule{At: []time.Time{time.Now().Add(time.Second)}}, Job: vedette.Job{Handler: "greet"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := a.Run(ctx); err != nil {
+		fmt.Println(err)
+	}
+	// Output: greetings from greeter
+}

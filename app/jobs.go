@@ -65,22 +65,23 @@ func (a *App) names() []string {
 	return slices.Sorted(maps.Keys(a.handlers))
 }
 
+// memberPrefix begins the names of the leases by which processes of a role know each other:
+// member/ROLE/OWNER. They lie beside the jobs.
+const memberPrefix = "member/"
+
 // jobParts makes what decides on jobs and does them, each of which may use those before it.
 func (a *App) jobParts(sink vedette.Sink) ([]vedette.Part, error) {
-	if a.store.queue == nil {
-		return nil, nil
-	}
 	var parts []vedette.Part
 	var members []string
 	for _, role := range []string{"work", "schedule"} {
 		if a.has(role) {
-			members = append(members, "member/"+role+"/"+a.owner)
+			members = append(members, memberPrefix+role+"/"+a.owner)
 		}
 	}
 	if len(members) == 0 {
 		return nil, nil
 	}
-	member, err := hold.New(hold.Config{Leaser: a.store.queue.leases, Owner: a.owner, Names: members, Log: a.cfg.Log})
+	member, err := hold.New(hold.Config{Leaser: a.store.queue.leases, Owner: a.owner, Names: members}) // those who do the work say what is wrong
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,8 @@ func (a *App) jobParts(sink vedette.Sink) ([]vedette.Part, error) {
 func (a *App) newLeader() (*schedule.Leader, error) {
 	q := a.store.queue
 	return schedule.New(schedule.Config{
-		Owner: a.owner, Leases: q.leases, Scrapers: a.store.scrapers, Schedules: q.schedules, Jobs: q.jobs, Queue: q.work, Log: a.cfg.Log,
+		Owner: a.owner, Leases: q.leases, Scrapers: a.store.scrapers, Schedules: q.schedules, Jobs: q.jobs, Queue: q.work,
+		Log: a.cfg.Log.With("part", "schedule"),
 	})
 }
 

@@ -35,15 +35,12 @@ type store struct {
 // A queue is where jobs are kept, with all that goes with them: when each scraper is due next,
 // what jobs log and find, and the leases of those who make and do them.
 type queue struct {
-	url       string
-	shared    bool
 	jobs      vedette.Jobs
 	work      vedette.Queue
 	queues    vedette.Queues
 	schedules vedette.Schedules
 	feed      vedette.Feed
 	leases    vedette.Leaser
-	close     func() error
 }
 
 // A backend is what a store's package offers.
@@ -51,9 +48,8 @@ type backend interface {
 	vedette.Writer
 	vedette.Reader
 	vedette.Keeper
+	scraping
 	Monitors() vedette.Monitors
-	Leases() vedette.Leaser
-	Close() error
 	Positions() vedette.Positions
 	Letters() vedette.DeadLetters
 	Shards(ctx context.Context, want int) (int, error)
@@ -73,20 +69,19 @@ type scraping interface {
 }
 
 func newStore(url string, shared bool, b backend) *store {
-	s := &store{
-		url: url, shared: shared, leases: b.Leases(), monitors: b.Monitors(),
-		positions: b.Positions(), letters: b.Letters(), writer: b, reader: b, keeper: b, shards: b.Shards, close: b.Close,
-	}
-	if x, ok := b.(scraping); ok {
-		s.scrapers, s.kv, s.queue = x.Scrapers(), x.KV(), newQueue(url, shared, x)
-	}
+	s := newScraping(url, shared, b)
+	s.monitors, s.positions, s.letters, s.shards = b.Monitors(), b.Positions(), b.Letters(), b.Shards
+	s.writer, s.reader, s.keeper = b, b, b
 	return s
 }
 
-func newQueue(url string, shared bool, b scraping) *queue {
-	return &queue{
-		url: url, shared: shared, jobs: b.Jobs(), work: b.Queue(), queues: b.Queues(), schedules: b.Schedules(),
-		feed: b.Feed(), leases: b.Leases(), close: b.Close,
+// newScraping returns a store of scrapers and jobs alone.
+func newScraping(url string, shared bool, b scraping) *store {
+	return &store{
+		url: url, shared: shared, leases: b.Leases(), scrapers: b.Scrapers(), kv: b.KV(), close: b.Close,
+		queue: &queue{
+			jobs: b.Jobs(), work: b.Queue(), queues: b.Queues(), schedules: b.Schedules(), feed: b.Feed(), leases: b.Leases(),
+		},
 	}
 }
 
@@ -142,11 +137,9 @@ func open(ctx context.Context, url string, as access, log *slog.Logger) (*store,
 		if err != nil {
 			return nil, err
 		}
-		return &store{
-			url: url, shared: true, leases: s.Leases(), scrapers: s.Scrapers(), kv: s.KV(), queue: newQueue(url, true, s), close: s.Close,
-		}, nil
+		return newScraping(url, true, s), nil
 	}
-	return nil, fmt.Errorf("store %q: want memory:, sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE", MaskURL(url))
+	return nil, fmt.Errorf("store %q: want memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST:PORT/DATABASE or redis://HOST:PORT", MaskURL(url))
 }
 
 // openBoth opens a store, and the queue if that is elsewhere; closing the store closes both.

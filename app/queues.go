@@ -93,3 +93,16 @@ func started(states []vedette.QueueState, queues []string) (n int) {
 	}
 	return n
 }
+
+// Members counts the live processes by role, those that schedule and those that work.
+func (d *Desk) Members(ctx context.Context) (map[string]int, error) {
+	by := map[string]int{}
+	for _, role := range []string{"schedule", "work"} {
+		leases, err := d.store.queue.leases.List(ctx, memberPrefix+role+"/")
+		if err != nil {
+			return nil, fmt.Errorf("list members: %w", err)
+		}
+		by[role] = len(leases)
+	}
+	return by, nil
+}
