@@ -9,6 +9,9 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
+// patience is how long a call may take that is not to be given up with its context.
+const patience = 5 * time.Second
+
 // Claim takes jobs, as [vedette.Queue] says.
 func (q queue) Claim(ctx context.Context, owner string, n int, from ...vedette.Want) ([]vedette.Job, error) {
 	jobs, _, err := q.take(ctx, owner, n, from)

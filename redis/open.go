@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -141,6 +140,3 @@ func (s *Store) checkLayout(ctx context.Context) error {
 	}
 	return nil
 }
-
-// patience is how long a call may take that is not to be given up with its context.
-const patience = 5 * time.Second
