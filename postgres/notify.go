@@ -23,6 +23,9 @@ const (
 	maxNote = 7000 // bytes; the server takes 7999
 	forAll  = math.MaxInt32
 
+	// A transaction that does nothing but notify need not wait for the disk.
+	noWait = "select set_config('synchronous_commit', 'off', true)"
+
 	sendNotes = "select pg_notify($1, note) from unnest($2::text[]) as note"
 )
 
@@ -110,7 +113,7 @@ func (h *herald) send() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := h.s.use(ctx, func(c *pgx.Conn) error {
-		_, err := pipe(ctx, c, h.s.noteStep(h.id, pending))
+		_, err := pipe(ctx, c, step{doing: "notify", sql: noWait}, h.s.noteStep(h.id, pending))
 		return err
 	}); err != nil {
 		h.s.log.Warn("cannot wake other processes", "err", err)
