@@ -302,6 +302,9 @@ func (a *App) File() *manifest.File { return a.file.Load() }
 // Store is the URL of the store.
 func (a *App) Store() string { return a.cfg.Store }
 
+// Queue is the URL of where jobs are kept, "" for in the store.
+func (a *App) Queue() string { return a.cfg.Queue }
+
 // Listen sets the address to serve HTTP on, "" for none, before the app is run.
 func (a *App) Listen(address string) { a.cfg.Listen = address }
 

@@ -60,8 +60,10 @@ func mergeParams(params, with vedette.Raw) (vedette.Raw, error) {
 	if err := json.Unmarshal(with, &more); err != nil {
 		return nil, fmt.Errorf("params are no JSON object: %w", vedette.ErrRefused)
 	}
-	if len(params) > 0 && json.Unmarshal(params, &all) != nil {
-		return with, nil // what they would be merged with is no object
+	if len(params) > 0 {
+		if err := json.Unmarshal(params, &all); err != nil {
+			return nil, fmt.Errorf("the scraper's params are no JSON object: %w", vedette.ErrRefused)
+		}
 	}
 	maps.Copy(all, more)
 	maps.DeleteFunc(all, func(_ string, v vedette.Raw) bool { return string(v) == "null" })

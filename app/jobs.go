@@ -47,12 +47,10 @@ func checkScrapers(scrapers ...vedette.Scraper) error {
 			s.Name = string(s.ID)
 		}
 		_, err := schedule.Compile(*s)
-		var own vedette.Mistakes
-		if errors.As(err, &own) {
-			for _, m := range own {
-				m.Path = s.Name + ": " + m.Path
-				mistakes = append(mistakes, m)
-			}
+		own, _ := errors.AsType[vedette.Mistakes](err) // which is what Compile returns
+		for _, m := range own {
+			m.Path = s.Name + ": " + m.Path
+			mistakes = append(mistakes, m)
 		}
 	}
 	return mistakes.Err()

@@ -3,6 +3,8 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"github.com/vedettehq/vedette"
 )
@@ -72,17 +74,9 @@ func IsHidden(raw vedette.Raw) bool {
 func holdsHidden(v any) bool {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, inner := range v {
-			if holdsHidden(inner) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), holdsHidden)
 	case []any:
-		for _, inner := range v {
-			if holdsHidden(inner) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, holdsHidden)
 	case string:
 		return v == Hidden
 	}

@@ -14,10 +14,9 @@ func ParseScrapers(name string, data []byte, opt Options) ([]vedette.Scraper, er
 	rep := &report{files: []source{{name: name, data: bytes.TrimPrefix(data, []byte("\ufeff"))}}}
 	f := &File{report: rep, plans: plans{}}
 	top := readYAML(0, rep.files[0].data, rep)
-	switch {
-	case top == nil:
+	if top == nil {
 		rep.add(pos{0, 1, 1}, "", "there is no scraper in it", "")
-	default:
+	} else {
 		d := &decoder{report: rep, plans: f.plans, env: opt.Env}
 		f.Scrapers, f.scraping = d.scrapers(alone(top))
 	}

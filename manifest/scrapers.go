@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -138,7 +139,7 @@ func (f *File) tryScrapers(opt Options) {
 			s.ID = "unnamed" // which is told already
 		}
 		_, err := schedule.Compile(s)
-		wrong, _ := err.(vedette.Mistakes) //nolint:errorlint // it is what Compile returns
+		wrong, _ := errors.AsType[vedette.Mistakes](err) // which is what Compile returns
 		for _, m := range wrong {
 			m.Path = keyOf(m.Path)
 			all = append(all, m)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/manifest"
+	"github.com/vedettehq/vedette/when"
 )
 
 const scraping = `
@@ -216,5 +217,66 @@ func TestScrapersOfIncludedFilesAreJoined(t *testing.T) {
 	f := load(t, dir+"/a.yaml")
 	if len(f.Scrapers) != 2 || f.Scrapers[1].ID != "b" || !strings.HasSuffix(f.Scrapers[1].Origin, "b.yaml:1") {
 		t.Errorf("got %+v", f.Scrapers)
+	}
+}
+
+// FuzzSchedule reads anything: what is a schedule reads the same when it is shown.
+func FuzzSchedule(f *testing.F) {
+	for _, text := range []string{"5m", "every 5m", "@every 1h30m", "@daily", "0 3 * * MON", "every_hour", "inactive", "crontab", "@", "every ", "30"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := manifest.ParseSchedule(text)
+		if err != nil {
+			return
+		}
+		again := s
+		switch {
+		case s.Cron != "":
+			again, err = manifest.ParseSchedule(s.Cron)
+		case s.Every != 0:
+			again, err = manifest.ParseSchedule(when.FormatDuration(s.Every))
+		}
+		if err != nil || !cmp.Equal(s, again) {
+			t.Errorf("%q is %+v, and that is %+v, %v", text, s, again, err)
+		}
+	})
+}
+
+func TestPrioritiesHaveNames(t *testing.T) {
+	for text, want := range map[string]int{"utmost": 0, "HIGH": 1, "normal": 2, "7": 7, "-1": -1} {
+		got, err := manifest.ParsePriority(text)
+		if err != nil || got != want {
+			t.Errorf("%s is %d, %v", text, got, err)
+		}
+		if back, err := manifest.ParsePriority(manifest.FormatPriority(got)); err != nil || back != want {
+			t.Errorf("%s is shown as %s", text, manifest.FormatPriority(got))
+		}
+	}
+	if _, err := manifest.ParsePriority("nomal"); err == nil || !strings.Contains(err.Error(), "did you mean normal?") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestScrapersThatStandAlone(t *testing.T) {
+	for _, text := range []string{
+		"name: a\nhandler: mine\nversion: 7\nnext_at: null\norigin: b.yaml:1\n",
+		`[{"name": "a", "handler": "mine", "rate": {}, "limit_key": "", "limit": 0}]`,
+		"scrapers: [{name: a, handler: mine}]\n",
+	} {
+		got, err := manifest.ParseScrapers("a.yaml", []byte(text), manifest.Options{Handlers: []string{"mine"}})
+		if err != nil || len(got) != 1 || got[0].ID != "a" || got[0].Origin != "" || got[0].Job.RateKey != "" {
+			t.Errorf("%s: got %+v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"":                                "a.yaml:1:1: there is no scraper in it",
+		"5":                               "a.yaml:1:1: scrapers[0]: want a map with name and handler, not a value",
+		"name: a\nhandler: mine\nevry: 5": "a.yaml:3:1: scrapers[0]: unknown key evry",
+	} {
+		_, err := manifest.ParseScrapers("a.yaml", []byte(text), manifest.Options{Handlers: []string{"mine"}})
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
 	}
 }

@@ -206,16 +206,16 @@ func newJobsLogs(s streams) *cobra.Command {
 	var f deskFlags
 	var follow bool
 	cmd := withJob("logs ID", "Show what a job logged", false, &f, func(ctx context.Context, d *app.Desk, id vedette.ID) error {
-		print := logLine(s, f.format)
+		show := logLine(s, f.format)
 		var lines []app.LogLine
 		err := d.Logs(ctx, id, follow, func(l app.LogLine) error {
-			if print != nil {
-				return print(l)
+			if show != nil {
+				return show(l)
 			}
 			lines = append(lines, l)
 			return nil
 		})
-		if err != nil || print != nil {
+		if err != nil || show != nil {
 			return err
 		}
 		return write(s.out, f.format, lines, nil)
@@ -237,11 +237,11 @@ func logLine(s streams, format string) func(app.LogLine) error {
 			if color {
 				level = levelColor(l.Level).Sprint(level)
 			}
-			line := fmt.Sprintf("%s %s %s", l.At.Local().Format("15:04:05.000"), level, oneLine(l.Msg))
+			line := []string{l.At.Local().Format("15:04:05.000"), level, oneLine(l.Msg)}
 			for _, key := range slices.Sorted(maps.Keys(l.Attrs)) {
-				line += oneLine(fmt.Sprintf(" %s=%v", key, l.Attrs[key]))
+				line = append(line, oneLine(fmt.Sprintf("%s=%v", key, l.Attrs[key])))
 			}
-			_, err := fmt.Fprintln(s.out, line)
+			_, err := fmt.Fprintln(s.out, strings.Join(line, " "))
 			return err
 		}
 	}

@@ -30,6 +30,9 @@ func (f upFlags) who(file *manifest.File) string {
 // way says where results go.
 func way(a *app.App) string {
 	store := "in " + app.MaskURL(a.Store())
+	if queue := a.Queue(); queue != "" {
+		store += ", jobs in " + app.MaskURL(queue)
+	}
 	if through := a.File().Results; through != "" {
 		return "through " + through + " " + store
 	}

@@ -23,12 +23,13 @@ import (
 
 func lookupEnv(name string) (string, bool) { return os.LookupEnv(name) }
 
-const upHelp = `Watches what the configuration lists, or these URLs, until it is told to stop.
-The first look at each comes within its interval, spread evenly.
+const upHelp = `Watches and runs what the configuration lists, or watches these URLs, until it is
+told to stop. The first look at each comes within its interval, spread evenly.
 
 SIGTERM and SIGINT stop it: no new checks, those in flight end within 10s, and
-what they found is written. A second signal stops it at once. SIGHUP and
-POST /-/reload read the configuration again; so does a change of its content.
+what they found is written; jobs that run have 10s, too, and then run again later.
+A second signal stops it at once. SIGHUP and POST /-/reload read the
+configuration again; so does a change of its content.
 
 With -o jsonl each result is a JSON line on stdout once it is kept.
 
