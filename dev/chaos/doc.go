@@ -1,7 +1,13 @@
-// Package chaos holds the test that breaks everything at random: real Kafka, real PostgreSQL, two
-// watchers and two recorders, each a process of its own, are killed, stopped, crashed and cut
-// off, and at the end every result that was acknowledged must be stored exactly once, with the
-// statuses and incidents that follow from them.
+// Package chaos holds the tests that break everything at random, with real processes and servers:
+// they are killed, stopped, crashed and cut off, and at the end what is stored must be right.
+//
+// TestChaos is about results: two watchers and two recorders, Kafka and PostgreSQL. Every result
+// that was acknowledged is stored exactly once, with the statuses and incidents that follow.
+//
+// TestChaosJobs is about jobs: three schedulers and four workers on PostgreSQL or Redis. Every due
+// time is fired once or counted as left out, every job ends, none has two owners at once, and the
+// store and the programs that did the jobs tell the same.
 //
 //	go test ./dev/chaos -run Chaos -rounds 1000
+//	go test ./dev/chaos -run ChaosJobs -queue redis
 package chaos

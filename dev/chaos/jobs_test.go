@@ -1,0 +1,268 @@
+//go:build unix
+
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/postgres"
+	"github.com/vedettehq/vedette/redis"
+	"github.com/vedettehq/vedette/storetest"
+)
+
+var queue = flag.String("queue", "postgres", "where TestChaosJobs keeps scrapers and jobs: postgres or redis")
+
+const (
+	scrapers  = 42
+	workerTTL = 9 * time.Second // of a beat
+)
+
+// TestChaosJobs strikes those who make jobs and those who do them, and then counts what is left.
+func TestChaosJobs(t *testing.T) {
+	p := newPlant(t)
+	p.fight(p.blows())
+	p.settle()
+	p.judge()
+}
+
+// A plant is three schedulers and four workers on one server, each by a proxy of its own.
+type plant struct {
+	*ring
+	store string // the way around the proxies
+	diary string // where chores write down what they do
+
+	schedulers, workers []*process
+}
+
+func newPlant(t *testing.T) *plant {
+	t.Helper()
+	p := &plant{ring: newRing(t, *queue)}
+	p.store, p.diary = p.services.url(*queue), p.file("diary.txt", "")
+	path := p.file("vedette.yml", p.config(p.build("chore", "./chore")))
+	for i := range 3 {
+		p.schedulers = append(p.schedulers, p.process("schedule", i, path))
+	}
+	for i := range 4 {
+		p.workers = append(p.workers, p.process("work", i, path))
+	}
+	return p
+}
+
+func (p *plant) process(role string, i int, config string) *process {
+	p.t.Helper()
+	proxy, store := p.through(p.store)
+	return p.start(&process{
+		name: fmt.Sprintf("%s%d", role, i), proxy: proxy,
+		args: []string{"up", "-c", config, "--role", role, "--listen", "127.0.0.1:0"},
+	}, store)
+}
+
+// config is a file of scrapers of every overlap policy and pace, whose chores are short or long,
+// fail, run out of time, or do not end when they are told to.
+func (p *plant) config(chore string) string {
+	overlaps := []vedette.Overlap{
+		vedette.Skip, vedette.BufferOne, vedette.BufferAll, vedette.CancelOther, vedette.TerminateOther, vedette.AllowAll,
+	}
+	chores := []string{
+		"-to 200ms", "-from 100ms -to 1s -fail 30", "-to 8s", "-from 1s -to 8s -stubborn", "-to 300ms -fail 80",
+	}
+	var b strings.Builder
+	b.WriteString("store: ${CHAOS_STORE}\nworker: {concurrency: 12, queues: {default: 2, slow: 1}}\nscrapers:\n")
+	for i := range scrapers {
+		overlap := overlaps[i%len(overlaps)]
+		fmt.Fprintf(&b, "  - {id: s%02d, name: s%02d, handler: exec, priority: %d, queue: %s, timeout: %s, keep: 0,\n",
+			i, i, i%4, either(i%3 == 0, "slow", "default"), either(i%8 == 3, "3s", "10s"))
+		fmt.Fprintf(&b, "     schedule: {every: %ds, overlap: %s, catch_up: 1h}, retries: {times: %s, after: 1s}%s,\n",
+			pace(i, overlap), overlap, either(i%2 == 0, "2", "4"), limit(i, overlap))
+		fmt.Fprintf(&b, "     params: {argv: [%q, -log, %q, %s], grace: 1s}}\n",
+			chore, p.diary, strings.Join(strings.Fields(chores[i%len(chores)]), ", "))
+	}
+	return b.String()
+}
+
+// pace is how many seconds there are between runs: as many as the longest chore takes, and more,
+// where all wait their turn.
+func pace(i int, o vedette.Overlap) int {
+	if o == vedette.BufferAll {
+		return 8
+	}
+	return 1 + i/6%5
+}
+
+func either(is bool, this, that string) string {
+	if is {
+		return this
+	}
+	return that
+}
+
+// limit lets some scrapers whose policy has no limit of its own share one.
+func limit(i int, o vedette.Overlap) string {
+	if o != vedette.Skip && o != vedette.AllowAll || i%4 > 1 {
+		return ""
+	}
+	return ", limit_key: shared, limit: 3"
+}
+
+func (p *plant) blows() []blow {
+	past := func() { p.wait(leaseTTL+time.Second, leaseTTL+3*time.Second) }
+	return []blow{
+		{"kill a worker", 3, func() { p.restart(p.any(p.workers)) }},
+		{"kill a scheduler", 2, func() { p.restart(p.any(p.schedulers)) }},
+		{"stop and start a worker", 2, func() { p.renew(p.any(p.workers)) }},
+		{"stop and start a scheduler", 1, func() { p.renew(p.any(p.schedulers)) }},
+		{"freeze a worker past its lease", 2, func() {
+			p.any(p.workers).freeze(past)
+		}},
+		{"freeze a scheduler past its lease", 2, func() { p.any(p.schedulers).freeze(past) }},
+		{"hold up a worker's words past its lease", 1, func() {
+			p.late(p.any(p.workers))
+		}},
+		{"hold up what a worker is told past its lease", 1, func() {
+			hold(p.any(p.workers), storetest.ToClient, past)
+		}},
+		{"hold up a scheduler", 1, func() {
+			hold(p.any(p.schedulers), storetest.BothWays, func() { p.wait(time.Second, 6*time.Second) })
+		}},
+		{"crash the server", 2, func() { p.services.crash(*queue, func() { p.wait(0, 3*time.Second) }) }},
+		{"cut all connections", 1, func() { p.cut() }},
+		{"cut in the middle of changes", 2, func() { p.cutChanges() }},
+	}
+}
+
+// renew lets a process end as it is told to, and begin anew.
+func (p *plant) renew(one *process) {
+	p.stopAll([]*process{one})
+	p.wait(0, 2*time.Second)
+	one.start()
+}
+
+// hold lets nothing pass between a process and the store for as long as during takes.
+func hold(one *process, way storetest.Way, during func()) {
+	one.proxy.Pause(way)
+	during()
+	one.proxy.Resume(way)
+}
+
+// late holds up what a worker says until another runs what it had. Then its words come, but for
+// those by which its driver takes them back, on connections of their own.
+func (p *plant) late(w *process) {
+	w.proxy.CutWhen(func(chunk []byte) bool { return bytes.HasPrefix(chunk, []byte("\x00\x00\x00\x10\x04\xd2\x16\x2e")) }, true)
+	hold(w, storetest.ToServer, func() { p.wait(workerTTL+3*time.Second, workerTTL+5*time.Second) })
+	time.Sleep(time.Second)
+	w.proxy.CutWhen(nil, false)
+}
+
+func (p *plant) cut() {
+	for _, one := range p.processes {
+		one.proxy.Cut()
+	}
+}
+
+// cutChanges cuts connections before or behind what their clients say: every commit, and every
+// fifth of the rest, where a statement is a transaction of its own.
+func (p *plant) cutChanges() {
+	before := p.rand.IntN(2) == 0
+	var said atomic.Int64
+	for _, one := range p.processes {
+		one.proxy.CutWhen(func(chunk []byte) bool {
+			return bytes.Contains(bytes.ToLower(chunk), []byte("commit")) || said.Add(1)%5 == 0
+		}, before)
+	}
+	p.wait(time.Second, 3*time.Second)
+	for _, one := range p.processes {
+		one.proxy.CutWhen(nil, false)
+	}
+}
+
+// settle lets what was lost be found, ends the schedules, and waits until all jobs have ended.
+func (p *plant) settle() {
+	p.t.Helper()
+	// A leader comes to lead, and workers that are gone are missed by it.
+	time.Sleep(leaseTTL + workerTTL)
+	p.stopAll(p.schedulers)
+	s := p.open()
+	p.until(2*time.Minute, "jobs to end", func() bool {
+		queues, err := s.Jobs().Queues(p.t.Context())
+		return err == nil && len(queues) == 0
+	})
+	p.stopAll(p.workers)
+}
+
+// A shop is what a store tells of scrapers and jobs.
+type shop interface {
+	Scrapers() vedette.Scrapers
+	Schedules() vedette.Schedules
+	Jobs() vedette.Jobs
+	Leases() vedette.Leaser
+	Close() error
+}
+
+// open opens the store to read, as soon as there is one.
+func (p *plant) open() (s shop) {
+	p.t.Helper()
+	p.until(time.Minute, "store to be there", func() (is bool) {
+		var err error
+		s, err = openShop(p.t.Context(), p.store)
+		return err == nil
+	})
+	p.t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func openShop(ctx context.Context, url string) (shop, error) {
+	if strings.HasPrefix(url, "redis:") {
+		return redis.Open(ctx, url, redis.Options{ReadOnly: true})
+	}
+	return postgres.Open(ctx, url, postgres.Options{ReadOnly: true})
+}
+
+func (p *plant) judge() {
+	p.t.Helper()
+	l := readLedger(p.t, p.open(), p.diary)
+	if len(l.jobs) < scrapers**rounds/4 {
+		p.t.Errorf("only %d jobs were made", len(l.jobs))
+	}
+	l.fired(p.t)
+	l.ended(p.t)
+	l.owned(p.t)
+	l.alone(p.t)
+	l.limited(p.t)
+	l.told(p.t)
+	l.refused(p.t, p.said(`msg="end refused.* job=(\S+) epoch=(\d+)`))
+	lost := len(p.said(`msg="claim lost"`))
+	for _, n := range p.said(`msg="the lease ran out.* lost=(\d+)`) {
+		lost += number(p.t, n[1])
+	}
+	p.t.Logf("workers lost %d claims", lost)
+	if lost == 0 && *rounds >= 20 {
+		p.t.Error("workers were kept from the store for longer than their leases last, and lost nothing")
+	}
+}
+
+// said returns what workers have logged, in all their lives, as a pattern finds it.
+func (p *plant) said(pattern string) (all [][]string) {
+	p.t.Helper()
+	for _, w := range p.workers {
+		all = append(all, w.said(pattern)...)
+	}
+	return all
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
