@@ -286,6 +286,8 @@ func TestReadOnlyFileLetsPeopleLookAndChangeNothing(t *testing.T) {
 		}
 		return j.Scraper != ""
 	})
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	_, errRun := d.Run(ctx, "by hand", app.RunRequest{})
 	for what, err := range map[string]error{
 		"run": errRun, "pause": d.Pause(ctx, "default"), "resume": d.Resume(ctx, "default"), "drain": d.Drain(ctx, "default"),
