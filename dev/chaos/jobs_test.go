@@ -153,11 +153,18 @@ func hold(one *process, way storetest.Way, during func()) {
 	one.proxy.Resume(way)
 }
 
-// late holds up what a worker says until another runs what it had. Then its words come, but for
+// late holds up what a worker says until what it had is taken from it. Then its words come, but for
 // those by which its driver takes them back, on connections of their own.
 func (p *plant) late(w *process) {
 	w.proxy.CutWhen(func(chunk []byte) bool { return bytes.HasPrefix(chunk, []byte("\x00\x00\x00\x10\x04\xd2\x16\x2e")) }, true)
-	hold(w, storetest.ToServer, func() { p.wait(workerTTL+3*time.Second, workerTTL+5*time.Second) })
+	const rescued = "jobs were rescued"
+	before := len(said(p.schedulers, rescued))
+	hold(w, storetest.ToServer, func() {
+		for end := time.Now().Add(2 * workerTTL); len(said(p.schedulers, rescued)) == before && time.Now().Before(end); {
+			time.Sleep(50 * time.Millisecond)
+		}
+		p.wait(0, time.Second)
+	})
 	time.Sleep(time.Second)
 	w.proxy.CutWhen(nil, false)
 }
@@ -238,9 +245,9 @@ func (p *plant) judge() {
 	l.alone(p.t)
 	l.limited(p.t)
 	l.told(p.t)
-	l.refused(p.t, p.said(`msg="end refused.* job=(\S+) epoch=(\d+)`))
-	lost := len(p.said(`msg="claim lost"`))
-	for _, n := range p.said(`msg="the lease ran out.* lost=(\d+)`) {
+	l.refused(p.t, said(p.workers, `msg="end refused.* job=(\S+) epoch=(\d+)`))
+	lost := len(said(p.workers, `msg="claim lost"`))
+	for _, n := range said(p.workers, `msg="the lease ran out.* lost=(\d+)`) {
 		lost += number(p.t, n[1])
 	}
 	p.t.Logf("workers lost %d claims", lost)
@@ -249,11 +256,10 @@ func (p *plant) judge() {
 	}
 }
 
-// said returns what workers have logged, in all their lives, as a pattern finds it.
-func (p *plant) said(pattern string) (all [][]string) {
-	p.t.Helper()
-	for _, w := range p.workers {
-		all = append(all, w.said(pattern)...)
+// said returns what processes have logged, in all their lives, as a pattern finds it.
+func said(of []*process, pattern string) (all [][]string) {
+	for _, p := range of {
+		all = append(all, p.said(pattern)...)
 	}
 	return all
 }
