@@ -18,7 +18,7 @@ var mayImport = map[string]string{
 
 	// leaves
 	"when": "", "sketch": "", "egress": "", "rule": "when",
-	"internal/batch": "", "internal/expand": "", "internal/due": "", "internal/pool": "", "internal/retry": "",
+	"internal/batch": "", "internal/group": "", "internal/expand": "", "internal/due": "", "internal/pool": "", "internal/retry": "",
 	"internal/hold": ".", "internal/pack": ".",
 
 	// engine
@@ -30,8 +30,8 @@ var mayImport = map[string]string{
 	"record": ". verdict sketch when internal/hold internal/retry internal/batch",
 
 	// backends: never each other
-	"memory": ".", "sqlite": ". internal/pack", "postgres": ". internal/pack internal/retry",
-	"redis": ". internal/pack internal/retry",
+	"memory": ".", "sqlite": ". internal/pack", "postgres": ". internal/group internal/pack internal/retry",
+	"redis": ". internal/group internal/pack internal/retry",
 	"kafka": ". internal/retry", "codec": ".", "spool": ". internal/retry",
 
 	// edges
