@@ -137,6 +137,7 @@ func New(cfg Config) (*App, error) {
 	if a.store, err = openBoth(context.Background(), a.cfg.Store, a.cfg.Queue, own, cfg.Log); err != nil {
 		return nil, err
 	}
+	a.store.queue.measure(a.metrics.Jobs())
 	if a.store.keepsResults() {
 		if a.record, err = a.newRecord(); err != nil {
 			return nil, errors.Join(err, a.store.close())

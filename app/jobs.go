@@ -96,7 +96,7 @@ func (a *App) jobParts(sink vedette.Sink) ([]vedette.Part, error) {
 		if err != nil {
 			return nil, err
 		}
-		parts = append(parts, l)
+		parts = append(parts, l, vedette.PartFunc(a.gauges(l)))
 	}
 	return parts, nil
 }
@@ -104,7 +104,8 @@ func (a *App) jobParts(sink vedette.Sink) ([]vedette.Part, error) {
 func (a *App) newLeader() (*schedule.Leader, error) {
 	q := a.store.queue
 	return schedule.New(schedule.Config{
-		Owner: a.owner, Leases: q.leases, Scrapers: a.store.scrapers, Schedules: q.schedules, Jobs: q.jobs, Queue: q.work,
+		Owner: a.owner, Leases: q.leases, Scrapers: a.store.scrapers,
+		Schedules: q.schedules, Jobs: q.jobs, Queue: q.work,
 		Log: a.cfg.Log.With("part", "schedule"),
 	})
 }
@@ -112,7 +113,8 @@ func (a *App) newLeader() (*schedule.Leader, error) {
 func (a *App) newWorker(sink vedette.Sink) (*worker.Worker, error) {
 	q := a.store.queue
 	cfg := worker.Config{
-		Queue: q.work, Feed: q.feed, KV: a.store.kv, Handlers: a.allHandlers(sink), Owner: a.owner, Grace: a.cfg.Grace, Log: a.cfg.Log,
+		Queue: q.work, Feed: q.feed, KV: a.store.kv, Handlers: a.allHandlers(sink), Owner: a.owner, Grace: a.cfg.Grace,
+		Log: a.cfg.Log, Meter: a.metrics.Jobs(),
 	}
 	if f := a.file.Load(); f != nil {
 		cfg.Concurrency, cfg.Strict = f.Worker.Concurrency, f.Worker.Strict
