@@ -20,11 +20,19 @@
 // moves their [Position] in the transaction that keeps what they carried, so that each
 // message counts once; what can never be taken becomes a [DeadLetter].
 //
+// A [Scraper] is a named handler with a [Schedule]. Of all processes that run package schedule one
+// leads. It makes a [Job] of each due time: [Schedules] moves a [Cursor] and pushes the job in
+// one transaction, fenced by the leader's lease. Package worker claims jobs from a [Queue], beats
+// while their [Handler] runs, and says how they ended; a claim is named by a [Ref], whose epoch
+// grows with each change of owner, so that what a lost worker says counts no more. What a job
+// logs and finds is a topic of a [Feed], what its scraper remembers a [Value] of a [KV]. Package
+// scrape has the handlers that run programs, requests and checks.
+//
 // What people edit is kept in a [Registry]; a configuration file is applied to it, and the
-// engine reads only the registry. Packages memory, sqlite and postgres implement the contracts,
+// engine reads only the registry. Packages memory, sqlite, postgres and redis implement the contracts,
 // and package storetest holds the suites that they must pass. Package app opens the parts that a
 // file asks for and runs them ([Run]).
 //
 // Read on in this order: verdict (the smallest, and the heart), watch, check, record, sqlite,
-// app; then codec, kafka and postgres.
+// app; then codec, kafka and postgres; and for jobs schedule, worker, scrape and redis.
 package vedette
