@@ -26,7 +26,7 @@ var mayImport = map[string]string{
 	"check":    ". rule egress when internal/expand",
 	"watch":    ". verdict when internal/batch internal/due internal/hold internal/pool internal/retry",
 	"schedule": ". when internal/hold internal/retry",
-	"worker":   ". internal/batch internal/pool internal/retry", "scrape": ".",
+	"worker":   ". internal/batch internal/pool internal/retry", "scrape": ". egress",
 	"record": ". verdict sketch when internal/hold internal/retry internal/batch",
 
 	// backends: never each other

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,9 +39,13 @@ type ExecOptions struct {
 //	grace   between SIGTERM and SIGKILL when it is to end; 10s unless given
 //
 // Further keys are the program's own. It finds all params as JSON in VEDETTE_PARAMS, the state
-// that the scraper keeps in VEDETTE_STATE (null at first), and who it is in VEDETTE_JOB,
-// VEDETTE_SCRAPER and VEDETTE_ATTEMPT. Each line of its standard error is a line of the job's
-// log; one that is a JSON object with a msg keeps its level and attributes.
+// that the scraper keeps in VEDETTE_STATE (unset while there is none, or null), and who it is in
+// VEDETTE_JOB, VEDETTE_SCRAPER and VEDETTE_ATTEMPT. Each line of its standard error is a line of
+// the job's log; one that is a JSON object with a msg keeps its level and attributes.
+//
+// A program inherits the whole environment of the worker, with the secrets in it, such as the
+// password of a store's URL; it runs as the worker's user and reads what that may read. Whoever
+// may push a job of exec, or change a scraper that uses it, can do what the worker can.
 //
 // With items, a line {"$state": …} sets the scraper's state and {"$result": "…"} the result; a
 // line that is not JSON fails the run. The last state is kept when the program has ended with 0,
@@ -146,9 +151,12 @@ func (e *execution) prepare(ctx context.Context, stdout, stderr *os.File) {
 		cmd.Env = append(cmd.Env, name+"="+e.env[name])
 	}
 	j := e.task.Job
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "VEDETTE_STATE=") })
+	if state := string(e.state.Data); state != "" && state != "null" {
+		cmd.Env = append(cmd.Env, "VEDETTE_STATE="+state)
+	}
 	cmd.Env = append(cmd.Env,
 		"VEDETTE_PARAMS="+string(j.Params),
-		"VEDETTE_STATE="+cmp.Or(string(e.state.Data), "null"),
 		"VEDETTE_JOB="+j.ID.String(),
 		"VEDETTE_SCRAPER="+string(j.Scraper),
 		"VEDETTE_ATTEMPT="+strconv.Itoa(j.Attempt),

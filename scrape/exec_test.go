@@ -65,6 +65,23 @@ func TestProgramKnowsItsRun(t *testing.T) {
 	}
 }
 
+// A program may read its state as JSON with a default, as in get("VEDETTE_STATE") or "{}".
+func TestProgramHasNoStateAtFirst(t *testing.T) {
+	t.Setenv("VEDETTE_STATE", "a worker's own")
+	for state, want := range map[string]string{"": "(unset)", "null": "(unset)", "0": "0"} {
+		s := memory.New()
+		if state != "" {
+			if err := s.KV().Put(t.Context(), vedette.Value{Key: vedette.StateKey("shop"), Data: []byte(state)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := task(s, params("environ", "VEDETTE_STATE"))
+		if _, err := d.run(t.Context()); err != nil || !strings.Contains(d.log(), `"VEDETTE_STATE=`+want+`"`) {
+			t.Errorf("state %q: want %s in %s, %v", state, want, d.log(), err)
+		}
+	}
+}
+
 func TestHowAProgramEnded(t *testing.T) {
 	for name, c := range map[string]struct {
 		args  []string

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/egress"
 )
 
 const (
@@ -55,8 +56,8 @@ func parseFetch(raw vedette.Raw) (fetch, vedette.Mistakes) {
 	return f, in.wrong
 }
 
-// HTTP returns the handler "http", which fetches a URL by c; nil is a client of its own. Its
-// params:
+// HTTP returns the handler "http", which fetches a URL by c; nil is a [Client] that keeps out of
+// [egress.Metadata]. Its params:
 //
 //	url            required
 //	method         GET unless given
@@ -66,10 +67,11 @@ func parseFetch(raw vedette.Raw) (fetch, vedette.Mistakes) {
 //	max_bytes      how much of the response to read, 10MiB unless given
 //
 // The result reads "200 OK, 5120 bytes in 123ms". Another status is an attempt that failed; after
-// a 429 or 503 with Retry-After the next one is made then, within an hour.
+// a 429 or 503 with Retry-After the next one is made then, within an hour. A URL that leads where
+// it must not ends the job.
 func HTTP(c *http.Client) vedette.Handler {
 	if c == nil {
-		c = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}}
+		c = Client(egress.Metadata())
 	}
 	return vedette.HandlerFunc(func(ctx context.Context, t *vedette.Task) (string, error) {
 		f, wrong := parseFetch(t.Job.Params)
@@ -93,6 +95,9 @@ func (f fetch) run(ctx context.Context, c *http.Client) (string, error) {
 	}
 	began := time.Now()
 	res, err := c.Do(req)
+	if _, forbidden := errors.AsType[*egress.ForbiddenError](err); forbidden {
+		return "", vedette.Permanent(err)
+	}
 	if err != nil {
 		return "", err
 	}

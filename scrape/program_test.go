@@ -50,7 +50,11 @@ func program(name string, args []string) {
 		os.Exit(code)
 	case "environ":
 		for _, name := range args {
-			fmt.Fprintln(os.Stderr, name+"="+os.Getenv(name))
+			value, set := os.LookupEnv(name)
+			if !set {
+				value = "(unset)"
+			}
+			fmt.Fprintln(os.Stderr, name+"="+value)
 		}
 		dir, _ := os.Getwd()
 		fmt.Fprintln(os.Stdout, dir)

@@ -4,7 +4,7 @@
 // What a program must know of its run it finds in its environment, and what it says on its
 // standard output and standard error becomes items, state, result and log. exec.go begins a
 // program and says how it ended, process_*.go hold what the systems do differently, output.go
-// reads what a program says.
+// reads what a program says. client.go keeps http out of where it must not go.
 package scrape
 
 import "github.com/vedettehq/vedette"
