@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -199,7 +200,11 @@ func (w *Worker) bury(l *life) {
 		}
 	}
 	w.mu.Unlock()
-	w.c.Log.Error("the lease ran out, beginning anew", "owner", l.owner, "lost", len(lost))
+	level := slog.LevelWarn
+	if len(lost) > 0 {
+		level = slog.LevelError
+	}
+	w.c.Log.Log(l.ctx, level, "the lease ran out, beginning anew", "owner", l.owner, "lost", len(lost))
 	for _, r := range lost {
 		w.c.Meter.Lost(r.job)
 	}

@@ -183,6 +183,31 @@ func TestRefusedBeatOrClaimBeginsANewLife(t *testing.T) {
 	}
 }
 
+func TestLeaseThatRanOutIsAnErrorIfSomethingWasLost(t *testing.T) {
+	for level, jobs := range map[string]int{"WARN": 0, "ERROR": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			var out strings.Builder
+			h, _ := causes()
+			g := start(t, h, func(c *worker.Config) { c.Log = logTo(&out) })
+			for range jobs {
+				g.push()
+			}
+			time.Sleep(time.Second)
+			g.queue.set(func() {
+				g.queue.beat = func(context.Context) error {
+					g.queue.set(func() { g.queue.beat = nil })
+					return vedette.ErrLeaseLost
+				}
+			})
+			time.Sleep(10 * time.Second)
+			g.stop()
+			if want := "level=" + level + ` msg="the lease ran out`; strings.Count(out.String(), "level=") != 1 || !strings.Contains(out.String(), want) {
+				t.Errorf("%d jobs: want one line with %s, got\n%s", jobs, want, out.String())
+			}
+		})
+	}
+}
+
 func TestUnansweredClaimIsGivenBackAndRunsLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := start(t, succeed, func(c *worker.Config) { c.Grace = time.Minute })
