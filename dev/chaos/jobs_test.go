@@ -7,7 +7,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -37,8 +36,9 @@ func TestChaosJobs(t *testing.T) {
 // A plant is three schedulers and four workers on one server, each by a proxy of its own.
 type plant struct {
 	*ring
-	store string // the way around the proxies
-	diary string // where chores write down what they do
+	store string    // the way around the proxies
+	diary string    // where chores write down what they do
+	calm  time.Time // until then schedulers fire
 
 	schedulers, workers []*process
 }
@@ -120,16 +120,10 @@ func (p *plant) blows() []blow {
 		{"kill a scheduler", 2, func() { p.restart(p.any(p.schedulers)) }},
 		{"stop and start a worker", 2, func() { p.renew(p.any(p.workers)) }},
 		{"stop and start a scheduler", 1, func() { p.renew(p.any(p.schedulers)) }},
-		{"freeze a worker past its lease", 2, func() {
-			p.any(p.workers).freeze(past)
-		}},
+		{"freeze a worker past its lease", 2, func() { p.any(p.workers).freeze(past) }},
 		{"freeze a scheduler past its lease", 2, func() { p.any(p.schedulers).freeze(past) }},
-		{"hold up a worker's words past its lease", 1, func() {
-			p.late(p.any(p.workers))
-		}},
-		{"hold up what a worker is told past its lease", 1, func() {
-			hold(p.any(p.workers), storetest.ToClient, past)
-		}},
+		{"hold up a worker's words past its lease", 1, func() { p.late(p.any(p.workers)) }},
+		{"hold up what a worker is told past its lease", 1, func() { hold(p.any(p.workers), storetest.ToClient, past) }},
 		{"hold up a scheduler", 1, func() {
 			hold(p.any(p.schedulers), storetest.BothWays, func() { p.wait(time.Second, 6*time.Second) })
 		}},
@@ -157,16 +151,25 @@ func hold(one *process, way storetest.Way, during func()) {
 // those by which its driver takes them back, on connections of their own.
 func (p *plant) late(w *process) {
 	w.proxy.CutWhen(func(chunk []byte) bool { return bytes.HasPrefix(chunk, []byte("\x00\x00\x00\x10\x04\xd2\x16\x2e")) }, true)
-	const rescued = "jobs were rescued"
-	before := len(said(p.schedulers, rescued))
 	hold(w, storetest.ToServer, func() {
-		for end := time.Now().Add(2 * workerTTL); len(said(p.schedulers, rescued)) == before && time.Now().Before(end); {
+		time.Sleep(workerTTL - 2*time.Second) // what is rescued until then may be others'
+		before := p.rescues()
+		for end := time.Now().Add(workerTTL); p.rescues() == before && time.Now().Before(end); {
 			time.Sleep(50 * time.Millisecond)
 		}
 		p.wait(0, time.Second)
 	})
 	time.Sleep(time.Second)
 	w.proxy.CutWhen(nil, false)
+}
+
+// rescues is how often schedulers have taken jobs from lost workers.
+func (p *plant) rescues() (n int) {
+	for _, one := range p.schedulers {
+		all, _ := one.lives()
+		n += strings.Count(all, "jobs were rescued")
+	}
+	return n
 }
 
 func (p *plant) cut() {
@@ -196,12 +199,18 @@ func (p *plant) settle() {
 	p.t.Helper()
 	// A leader comes to lead, and workers that are gone are missed by it.
 	time.Sleep(leaseTTL + workerTTL)
+	p.calm = time.Now()
 	p.stopAll(p.schedulers)
 	s := p.open()
 	p.until(2*time.Minute, "jobs to end", func() bool {
 		queues, err := s.Jobs().Queues(p.t.Context())
 		return err == nil && len(queues) == 0
 	})
+	lost, refused := counted(p.t, p.workers)
+	p.t.Logf("workers lost %d claims, and were refused %d ends", lost, refused)
+	if lost == 0 && *rounds >= 20 {
+		p.t.Error("workers were kept from the store for longer than their leases last, and lost nothing")
+	}
 	p.stopAll(p.workers)
 }
 
@@ -239,36 +248,14 @@ func (p *plant) judge() {
 	if len(l.jobs) < scrapers**rounds/4 {
 		p.t.Errorf("only %d jobs were made", len(l.jobs))
 	}
-	l.fired(p.t)
+	l.fired(p.t, p.calm)
 	l.ended(p.t)
 	l.owned(p.t)
 	l.alone(p.t)
 	l.limited(p.t)
 	l.told(p.t)
-	l.refused(p.t, said(p.workers, `msg="end refused.* job=(\S+) epoch=(\d+)`))
-	lost := len(said(p.workers, `msg="claim lost"`))
-	for _, n := range said(p.workers, `msg="the lease ran out.* lost=(\d+)`) {
-		lost += number(p.t, n[1])
+	for _, w := range p.workers {
+		all, _ := w.lives()
+		l.refused(p.t, refusedIn(all))
 	}
-	p.t.Logf("workers lost %d claims", lost)
-	if lost == 0 && *rounds >= 20 {
-		p.t.Error("workers were kept from the store for longer than their leases last, and lost nothing")
-	}
-}
-
-// said returns what processes have logged, in all their lives, as a pattern finds it.
-func said(of []*process, pattern string) (all [][]string) {
-	for _, p := range of {
-		all = append(all, p.said(pattern)...)
-	}
-	return all
-}
-
-func number(t *testing.T, text string) int {
-	t.Helper()
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

@@ -134,13 +134,17 @@ func (l ledger) of() map[vedette.ScraperID][]vedette.Job {
 	return all
 }
 
-// fired holds that every due time became one job, or was counted as left out.
-func (l ledger) fired(t *testing.T) {
+// fired holds that every due time up to a while before the end became one job, or was counted as
+// left out.
+func (l ledger) fired(t *testing.T, end time.Time) {
 	t.Helper()
 	jobs := l.of()
 	var skipped int64
 	for id, p := range l.plans {
 		c := l.cursors[id]
+		if c.At.Before(end.Add(-leaseTTL)) {
+			t.Errorf("%s stands still: %s is due, and at %s it was not fired", id, c.At, end)
+		}
 		due := map[time.Time]int{}
 		for at := p.Next(c.Since); at.Before(c.At); at = p.Next(at) {
 			due[at] = 0
@@ -262,7 +266,7 @@ func (l ledger) limited(t *testing.T) {
 
 // refused holds that the ends that workers were refused, by job and epoch, are of claims that were
 // taken from them: what was said before may be said again.
-func (l ledger) refused(t *testing.T, ends [][]string) {
+func (l ledger) refused(t *testing.T, ends [][2]string) {
 	t.Helper()
 	kept := map[string]string{}
 	for _, j := range l.jobs {
@@ -273,11 +277,10 @@ func (l ledger) refused(t *testing.T, ends [][]string) {
 		}
 	}
 	for _, e := range ends {
-		if state := kept[e[1]+e[2]]; state != "" {
-			t.Errorf("the end of job %s, epoch %s, was refused, and it is kept as %s", e[1], e[2], state)
+		if state := kept[e[0]+e[1]]; state != "" {
+			t.Errorf("the end of job %s, epoch %s, was refused, and it is kept as %s", e[0], e[1], state)
 		}
 	}
-	t.Logf("%d ends were refused", len(ends))
 }
 
 // told holds that the store and the programs tell the same: what began was claimed, and what

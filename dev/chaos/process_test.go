@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -127,10 +127,14 @@ func (p *process) alive() bool {
 
 func (p *process) log() string { return filepath.Join(p.dir, "log.txt") }
 
-// said returns what the process has logged, in all its lives, as a pattern finds it.
-func (p *process) said(pattern string) [][]string {
-	text, _ := os.ReadFile(p.log())
-	return regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1)
+// lives returns what the process has logged in all its lives, and in the present one.
+func (p *process) lives() (all, last string) {
+	text, err := os.ReadFile(p.log())
+	if err != nil {
+		p.t.Error(err)
+	}
+	all = string(text)
+	return all, all[max(0, strings.LastIndex(all, "\nvedette: ")):]
 }
 
 // logTail is the end of what the process has logged.

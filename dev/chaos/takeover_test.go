@@ -5,6 +5,7 @@ package chaos
 import (
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -85,7 +86,10 @@ func TestLeaderResigns(t *testing.T) {
 	was := p.leads(s, vedette.Lease{})
 	other := p.process("schedule", 1, path)
 	for range 4 {
-		p.until(time.Minute, "other scheduler to serve", func() bool { return len(other.said("msg=serving")) > 0 })
+		p.until(time.Minute, "other scheduler to serve", func() bool {
+			_, life := other.lives()
+			return strings.Contains(life, "msg=serving")
+		})
 		p.wait(3*time.Second, 6*time.Second) // it asks again and again, at no moment that we would choose
 		told := time.Now()
 		leader.signal(syscall.SIGTERM)
