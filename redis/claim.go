@@ -9,38 +9,20 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
-// patience is how long a call may take that is not to be given up with its context.
+// patience is how long a call may take that is not given up with the context of who waits for it: its
+// jobs would be nobody's.
 const patience = 5 * time.Second
 
 // Claim takes jobs, as [vedette.Queue] says.
 func (q queue) Claim(ctx context.Context, owner string, n int, from ...vedette.Want) ([]vedette.Job, error) {
-	jobs, _, err := q.take(ctx, owner, n, from)
-	if err == nil && len(jobs) == 0 {
-		jobs, err = q.await(ctx, owner, n, from)
+	if len(from) == 1 && from[0].N > 0 {
+		n, from = min(n, from[0].N), []vedette.Want{{Queue: from[0].Queue}}
 	}
+	jobs, err := q.s.desks.claim(ctx, q, owner, max(n, 0), from)
 	if err != nil {
 		return nil, fmt.Errorf("claim jobs: %w", err)
 	}
 	return jobs, nil
-}
-
-// await claims as soon as there is something to be claimed.
-func (q queue) await(ctx context.Context, owner string, n int, from []vedette.Want) ([]vedette.Job, error) {
-	names := make([]string, 0, len(from))
-	for _, w := range from {
-		names = append(names, w.Queue)
-	}
-	x := q.s.wakes.join(roomsOf("queue", names...)...)
-	defer q.s.wakes.leave(x)
-	for {
-		jobs, sleep, err := q.take(ctx, owner, n, from)
-		if err != nil || len(jobs) > 0 {
-			return jobs, err
-		}
-		if err := q.s.wakes.wait(ctx, x, sleep); err != nil {
-			return nil, err
-		}
-	}
 }
 
 // take claims what there is, in pieces, or says for how long to sleep.
@@ -63,17 +45,13 @@ func (q queue) take(ctx context.Context, owner string, n int, from []vedette.Wan
 	}
 }
 
-// piece claims up to n jobs by one call, and returns what is still wanted. The call is not given up with
-// ctx: its jobs would be nobody's.
+// piece claims up to n jobs by one call, and returns what is still wanted.
 func (q queue) piece(ctx context.Context, owner string, n int, from []vedette.Want) ([]vedette.Job, []vedette.Want, time.Duration, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, 0, err
-	}
 	args := append(make([]any, 0, 2+2*len(from)), owner, n)
 	for _, w := range from {
 		args = append(args, w.Queue, w.N)
 	}
-	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	got, err := q.s.call(patient, "claim", args...)
 	if err != nil {
@@ -122,40 +100,67 @@ func (a *answer) left(from []vedette.Want) []vedette.Want {
 	return rest
 }
 
+// An ending is what one caller ends, packed.
+type ending struct {
+	ends []vedette.End
+	args []any
+}
+
 // Finish ends claims, as [vedette.Queue] says.
 func (q queue) Finish(ctx context.Context, ends ...vedette.End) (stale []vedette.Ref, err error) {
 	args, err := endArgs(ends)
+	if err == nil && few(args, 1) {
+		stale, err = q.s.ends.Call(ctx, ending{ends, args})
+	} else if err == nil {
+		stale, err = q.finishMany(ctx, ends, args)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("finish jobs: %w", err)
 	}
+	return stale, nil
+}
+
+// finishMany ends claims in pieces.
+func (q queue) finishMany(ctx context.Context, ends []vedette.End, args []any) (stale []vedette.Ref, err error) {
 	for from := 0; from < len(args) || from == 0; {
 		to, size := from, 0
 		for to < len(args) && to-from < pieceJobs && (to == from || size < pieceBytes) {
 			size += len(args[to].([]byte))
 			to++
 		}
-		some, err := q.finish(ctx, ends[from:to], args[from:to])
+		some, err := q.finish(ctx, []ending{{ends[from:to], args[from:to]}})
 		if err != nil {
-			return nil, fmt.Errorf("finish jobs: %w", err)
+			return nil, err
 		}
-		stale = append(stale, some...)
+		stale = append(stale, some[0]...)
 		from = max(to, 1)
 	}
 	return stale, nil
 }
 
-func (q queue) finish(ctx context.Context, ends []vedette.End, args []any) (stale []vedette.Ref, err error) {
+// finish ends what some callers end, and returns what is stale of each.
+func (q queue) finish(ctx context.Context, all []ending) (stale [][]vedette.Ref, err error) {
+	var args []any
+	for _, one := range all {
+		args = append(args, one.args...)
+	}
 	got, err := q.s.call(ctx, "finish", args...)
 	if err != nil {
 		return nil, err
 	}
 	a := answerOf(got)
+	stale = make([][]vedette.Ref, len(all))
+	whose, before := 0, int64(0)
 	for list := a.list(); list.more(); {
 		i := list.int()
-		if i < 1 || i > int64(len(ends)) {
+		for whose < len(all) && i > before+int64(len(all[whose].ends)) {
+			before += int64(len(all[whose].ends))
+			whose++
+		}
+		if i <= before || whose == len(all) {
 			return nil, errors.Join(errShape, list.err)
 		}
-		stale = append(stale, ends[i-1].Ref)
+		stale[whose] = append(stale[whose], all[whose].ends[i-before-1].Ref)
 	}
 	q.woken(a)
 	return stale, a.err

@@ -28,6 +28,22 @@ const (
 	pieceBytes = 1 << 20
 )
 
+// Calls of few share a round trip with others: together they are no more than a piece.
+const (
+	fewJobs  = 10
+	fewBytes = 10 << 10
+	fewCalls = pieceJobs / fewJobs
+)
+
+// few says whether args, some for each job, are few.
+func few(args []any, each int) bool {
+	size := 0
+	for _, arg := range args {
+		size += len(arg.([]byte))
+	}
+	return len(args) <= fewJobs*each && size <= fewBytes
+}
+
 // fresh returns j as it begins: what is the queue's to say is not taken from whoever pushes it.
 func fresh(j vedette.Job) vedette.Job {
 	j.Queue = cmp.Or(j.Queue, vedette.DefaultQueue)
@@ -81,7 +97,9 @@ func (q queue) Push(ctx context.Context, jobs ...vedette.Job) ([]vedette.ID, err
 		return nil, fmt.Errorf("push jobs: %w", err)
 	}
 	var refused []vedette.ID
-	if all := pieces(args); len(all) > 1 {
+	if few(args, 2) {
+		refused, err = q.s.pushes.Call(ctx, args)
+	} else if all := pieces(args); len(all) > 1 {
 		refused, err = q.pushLarge(ctx, all)
 	} else {
 		refused, err = q.pushed(q.s.call(ctx, "push", args...))
@@ -90,6 +108,24 @@ func (q queue) Push(ctx context.Context, jobs ...vedette.Job) ([]vedette.ID, err
 		return nil, fmt.Errorf("push jobs: %w", err)
 	}
 	return refused, nil
+}
+
+// push makes one call for some callers, and returns who of each is refused: the server names them in
+// the order in which they came.
+func (q queue) push(ctx context.Context, all [][]any) ([][]vedette.ID, error) {
+	refused, err := q.pushed(q.s.call(ctx, "push", slices.Concat(all...)...))
+	if err != nil {
+		return nil, err
+	}
+	each := make([][]vedette.ID, len(all))
+	for i, args := range all {
+		for k := 0; k < len(args) && len(refused) > 0; k += 2 {
+			if bytes.Equal(args[k].([]byte)[16:], refused[0][:]) {
+				each[i], refused = append(each[i], refused[0]), refused[1:]
+			}
+		}
+	}
+	return each, nil
 }
 
 // pushed reads what a push came to.

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/group"
 )
 
 // A Store is a queue of jobs with their schedules, registries of scrapers and monitors, a Leaser, a feed
@@ -19,13 +20,20 @@ type Store struct {
 	log      *slog.Logger
 	scripts  map[string]*script
 	wakes    *wakes
+
+	pushes *group.Group[[]any, []vedette.ID]
+	ends   *group.Group[ending, []vedette.Ref]
+	desks  *desks
 }
 
 func newStore(db *redis.Client, prefix string, o Options) *Store {
-	return &Store{
+	s := &Store{
 		db: db, prefix: prefix, readOnly: o.ReadOnly, log: o.Log,
-		scripts: scripts(), wakes: newWakes(db, prefix, o.Log),
+		scripts: scripts(), wakes: newWakes(db, prefix, o.Log), desks: &desks{all: map[string]*desk{}},
 	}
+	s.pushes = &group.Group[[]any, []vedette.ID]{Do: queue{s}.push, Most: fewCalls}
+	s.ends = &group.Group[ending, []vedette.Ref]{Do: queue{s}.finish, Most: fewCalls}
+	return s
 }
 
 // Jobs returns the jobs.

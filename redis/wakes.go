@@ -52,6 +52,7 @@ type wakes struct {
 type waiter struct {
 	news  chan struct{}
 	rooms []string
+	owes  bool // it may know what nobody else here was told; the lock of the wakes guards it
 }
 
 func newWakes(db *redis.Client, prefix string, log *slog.Logger) *wakes {
@@ -97,6 +98,26 @@ func (w *wakes) join(rooms ...string) *waiter {
 	return x
 }
 
+// tell lets x look, which is why others are not told.
+func (x *waiter) tell() {
+	x.owes = true
+	poke(x.news)
+}
+
+// pass lets x wait behind all others of its queues, and passes on what it was told of them.
+func (w *wakes) pass(x *waiter) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, room := range x.rooms {
+		rest := slices.DeleteFunc(w.rooms[room], func(y *waiter) bool { return y == x })
+		if len(rest) > 0 && x.owes {
+			rest[0].tell()
+		}
+		w.rooms[room] = append(rest, x)
+	}
+	x.owes = false
+}
+
 // leave ends a wait, and passes on what x was told of queues or knows of their times.
 func (w *wakes) leave(x *waiter) {
 	w.mu.Lock()
@@ -104,8 +125,8 @@ func (w *wakes) leave(x *waiter) {
 	for _, room := range x.rooms {
 		rest := slices.DeleteFunc(w.rooms[room], func(y *waiter) bool { return y == x })
 		switch {
-		case len(rest) > 0 && alone(room):
-			poke(rest[0].news)
+		case len(rest) > 0 && alone(room) && x.owes:
+			rest[0].tell()
 		case len(rest) == 0 && !alone(room):
 			delete(w.rooms, room)
 			poke(w.change)
@@ -117,6 +138,9 @@ func (w *wakes) leave(x *waiter) {
 
 // wait sleeps until there is news, or d has passed.
 func (w *wakes) wait(ctx context.Context, x *waiter, d time.Duration) error {
+	w.mu.Lock()
+	x.owes = true
+	w.mu.Unlock()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -136,7 +160,7 @@ func (w *wakes) ring(room string, all bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, x := range w.rooms[room] {
-		poke(x.news)
+		x.tell()
 		if alone(room) && !all {
 			return
 		}

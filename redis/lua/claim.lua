@@ -65,7 +65,9 @@ for i = 3, #ARGV, 2 do
 	counts[#counts + 1] = #taken - before
 end
 
-if #taken == 0 then
+-- Who did not get all that was wanted sleeps until the next comes due, or -1.
+local sleep = 0
+if #taken < n then
 	local next = tonumber(call('ZRANGE', P .. 'slow', 0, 0, 'WITHSCORES')[2] or 0)
 	for _, queue in ipairs(open_queues) do
 		local at = tonumber(call('ZRANGE', P .. 'later:' .. queue, 0, 0, 'WITHSCORES')[2] or 0)
@@ -73,7 +75,10 @@ if #taken == 0 then
 			next = at
 		end
 	end
-	return {{}, counts, next > 0 and math.max(next - now, 0) or -1, names}
+	sleep = next > 0 and math.max(next - now, 0) or -1
+end
+if #taken == 0 then
+	return {{}, counts, sleep, names}
 end
 
 local ids = {}
@@ -112,4 +117,4 @@ for i, id in ipairs(ids) do
 end
 many('SADD', P .. 'own:' .. name, own)
 flush()
-return {rows, counts, 0, names}
+return {rows, counts, sleep, names}
