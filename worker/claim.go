@@ -36,7 +36,7 @@ func (w *Worker) claims(ctx context.Context) {
 			back.Reset()
 			failed = false
 		case errors.Is(err, vedette.ErrLeaseLost):
-			a.life.end(vedette.ErrLeaseLost)
+			w.over(a.life)
 		case ctx.Err() != nil:
 			w.cutOff = true
 			return
@@ -85,7 +85,7 @@ func (w *Worker) look() *asked {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := w.c.Concurrency - w.running
-	if n <= 0 || w.life == nil || w.life.ctx.Err() != nil || w.completer.isFull() {
+	if n <= 0 || w.life == nil || w.life.ctx.Err() != nil || w.completer.full {
 		return nil
 	}
 	a := &asked{life: w.life, n: n}
@@ -151,27 +151,42 @@ func draw(open []share, n int, u float64, most func(share) int) []vedette.Want {
 
 // start runs claimed jobs, or gives them back if the worker stops.
 func (w *Worker) start(ctx context.Context, l *life, jobs []vedette.Job) {
-	if len(jobs) > 0 && !w.trusted(l) {
-		l.end(vedette.ErrLeaseLost)
+	if len(jobs) == 0 {
+		return
+	}
+	if !w.trusted(l) {
+		w.over(l)
 		return
 	}
 	began := time.Now()
-	for _, j := range jobs {
-		r := w.newRun(l, j, began)
-		w.mu.Lock()
-		w.held[j.Ref()] = r
-		w.running++
+	runs := make([]*run, len(jobs))
+	for i, j := range jobs {
+		runs[i] = w.newRun(l, j, began)
+	}
+	w.begin(l, runs)
+	if ctx.Err() == nil {
+		w.hand(runs)
+		return
+	}
+	for _, r := range runs {
+		r.cancel(ErrStopped)
+		w.done(r, "", ErrStopped)
+	}
+}
+
+// begin takes slots for runs.
+func (w *Worker) begin(l *life, runs []*run) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running += len(runs)
+	for _, r := range runs {
+		w.hold(r)
 		if r.share >= 0 {
 			w.shares[r.share].running++
 		}
-		w.mu.Unlock()
-		if ctx.Err() != nil {
-			r.cancel(ErrStopped)
-			w.done(r, "", ErrStopped)
-			continue
+		if l.ctx.Err() != nil {
+			r.cancel(vedette.ErrLeaseLost)
 		}
-		w.c.Meter.Started(j, j.StartedAt.Sub(j.RunAt))
-		go w.handle(r)
 	}
 }
 

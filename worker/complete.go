@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -33,18 +32,18 @@ type completer struct {
 	w    *Worker
 	more chan struct{} // tells the sender to look again
 
-	mu      sync.Mutex
+	// The Worker's lock guards the rest.
 	waiting []ending
-	n       int // waiting or being told
+	spare   []ending // memory for those that come
+	n       int      // waiting or being told
 	full    bool
 	none    chan struct{} // is closed when n is 0; nil while nobody asks
 }
 
 func newCompleter(w *Worker) *completer { return &completer{w: w, more: make(chan struct{}, 1)} }
 
+// add takes an end. The lock is held.
 func (c *completer) add(e ending) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.waiting = append(c.waiting, e)
 	c.n++
 	c.full = c.full || c.n >= maxEnds
@@ -60,23 +59,16 @@ func (c *completer) wake() {
 	}
 }
 
-// isFull reports whether too many ends wait.
-func (c *completer) isFull() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.full
-}
-
 // flush waits until all is told, or ctx ends.
 func (c *completer) flush(ctx context.Context) {
-	c.mu.Lock()
+	c.w.mu.Lock()
 	if c.n == 0 {
-		c.mu.Unlock()
+		c.w.mu.Unlock()
 		return
 	}
 	none := make(chan struct{})
 	c.none = none
-	c.mu.Unlock()
+	c.w.mu.Unlock()
 	select {
 	case <-none:
 	case <-ctx.Done():
@@ -92,7 +84,7 @@ func (c *completer) run(ctx context.Context) {
 		if len(batch) > 0 {
 			last = time.Now()
 			c.send(ctx, batch)
-			c.told(len(batch))
+			c.told(batch)
 			continue
 		}
 		timer.Reset(wait)
@@ -107,8 +99,8 @@ func (c *completer) run(ctx context.Context) {
 
 // take returns what is to be told now, or how long to wait for more.
 func (c *completer) take(last time.Time) ([]ending, time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
 	n := len(c.waiting)
 	if n == 0 {
 		return nil, time.Hour
@@ -119,16 +111,18 @@ func (c *completer) take(last time.Time) ([]ending, time.Duration) {
 	n = min(n, batchSize)
 	batch := c.waiting[:n:n]
 	if c.waiting = c.waiting[n:]; len(c.waiting) == 0 {
-		c.waiting = nil // the batch has its memory
+		c.waiting, c.spare = c.spare, nil // the batch has the memory
 	}
 	return batch, 0
 }
 
-// told counts n ends as dealt with.
-func (c *completer) told(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n -= n
+// told counts ends as dealt with.
+func (c *completer) told(batch []ending) {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	c.n -= len(batch)
+	clear(batch)
+	c.spare = batch[:0]
 	if c.full && c.n <= maxEnds/2 {
 		c.full = false
 		c.w.poke()
@@ -205,7 +199,7 @@ func (c *completer) forget(batch []ending) {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
 	for _, e := range batch {
-		delete(c.w.held, e.Ref)
+		c.w.forget(e.run)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -15,9 +16,10 @@ import (
 // trusted: by our clocks it ends before the store's clock says so.
 type life struct {
 	owner  string
-	ctx    context.Context // ends with ErrLeaseLost; the parent of its runs'
+	ctx    context.Context // ends with ErrLeaseLost
 	end    context.CancelCauseFunc
-	beaten stamp // when the last beat that was answered began; the Worker's lock guards it
+	values context.Context // of ctx, and never ends; the parent of its runs'
+	beaten stamp           // when the last beat that was answered began; the Worker's lock guards it
 	watch  *time.Timer
 }
 
@@ -37,7 +39,7 @@ func (w *Worker) since(s stamp) time.Duration {
 func (w *Worker) lives(ctx context.Context) {
 	back := retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 	for n, owner := 1, w.c.Owner; ; n, owner = n+1, fmt.Sprintf("%s/%d", w.c.Owner, n+1) {
-		l := &life{owner: owner}
+		l := &life{owner: owner, values: context.WithoutCancel(ctx)}
 		l.ctx, l.end = context.WithCancelCause(ctx)
 		began := w.keep(l)
 		if ctx.Err() != nil {
@@ -61,7 +63,7 @@ func (w *Worker) leaves() bool {
 
 // keep beats until l is over, and says whether it ever began.
 func (w *Worker) keep(l *life) (began bool) {
-	defer l.end(vedette.ErrLeaseLost)
+	defer w.over(l)
 	back := retry.Backoff{Min: 100 * time.Millisecond, Max: time.Second}
 	for failed := false; l.ctx.Err() == nil; {
 		if began && !w.trusted(l) {
@@ -114,9 +116,9 @@ func (w *Worker) refs(l *life) []vedette.Ref {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	refs := make([]vedette.Ref, 0, len(w.held))
-	for ref, r := range w.held {
+	for _, r := range w.held {
 		if r.life == l {
-			refs = append(refs, ref)
+			refs = append(refs, r.job.Ref())
 			r.nag(w.c.Log)
 		}
 	}
@@ -135,7 +137,7 @@ func (w *Worker) trust(l *life, began stamp) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if l.watch == nil {
-		l.watch = time.AfterFunc(left, func() { l.end(vedette.ErrLeaseLost) })
+		l.watch = time.AfterFunc(left, func() { w.over(l) })
 		w.life = l
 		w.poke()
 	} else {
@@ -145,6 +147,18 @@ func (w *Worker) trust(l *life, began stamp) bool {
 		l.beaten = began
 	}
 	return true
+}
+
+// over ends l and the ctx of what it runs. What begins later sees that l has ended.
+func (w *Worker) over(l *life) {
+	l.end(vedette.ErrLeaseLost)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.held {
+		if r.life == l {
+			r.cancel(vedette.ErrLeaseLost)
+		}
+	}
 }
 
 // trusted reports whether l may still be trusted to own what it claimed.
@@ -160,10 +174,17 @@ func (w *Worker) trusted(l *life) bool {
 // obey ends what is to end and forgets what is lost, which it returns. What has ended by itself
 // is left to the queue's answer to that.
 func (w *Worker) obey(orders []vedette.Order) (lost []*run) {
+	if len(orders) == 0 {
+		return nil
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	held := make(map[vedette.Ref]*run, len(w.held))
+	for _, r := range w.held {
+		held[r.job.Ref()] = r
+	}
 	for _, o := range orders {
-		r := w.held[o.Ref]
+		r := held[o.Ref]
 		switch {
 		case r == nil || r.ended:
 		case o.Lost:
@@ -178,7 +199,7 @@ func (w *Worker) obey(orders []vedette.Order) (lost []*run) {
 
 // lose forgets a run. The lock is held.
 func (w *Worker) lose(r *run) {
-	delete(w.held, r.job.Ref())
+	w.forget(r)
 	r.lost.Store(true)
 	r.cancel(vedette.ErrLeaseLost)
 }
@@ -193,7 +214,7 @@ func (w *Worker) bury(l *life) {
 	if w.life == l {
 		w.life = nil
 	}
-	for _, r := range w.held {
+	for _, r := range slices.Clone(w.held) {
 		if r.life == l {
 			lost = append(lost, r)
 			w.lose(r)

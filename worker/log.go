@@ -136,11 +136,24 @@ func (l *jobLog) close() {
 	}
 }
 
-// A logHandler is the handler of a job's log with attributes and groups, or without.
-type logHandler struct {
-	log  *jobLog
-	with slog.Handler // nil is the log's root
+// Enabled, Handle, WithAttrs and WithGroup make a jobLog the handler of lines without further
+// attributes and groups.
+func (l *jobLog) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelDebug
 }
+
+func (l *jobLog) Handle(ctx context.Context, r slog.Record) error {
+	return logHandler{l.root()}.Handle(ctx, r)
+}
+
+func (l *jobLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return logHandler{l.root()}.WithAttrs(attrs)
+}
+
+func (l *jobLog) WithGroup(name string) slog.Handler { return logHandler{l.root()}.WithGroup(name) }
+
+// A logHandler is the handler of lines of a job's log.
+type logHandler struct{ json slog.Handler }
 
 func (h logHandler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= slog.LevelDebug
@@ -148,20 +161,11 @@ func (h logHandler) Enabled(_ context.Context, level slog.Level) bool {
 
 func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
 	r.Time = time.Time{} // the entry has it, by the store's clock
-	return h.handler().Handle(ctx, r)
+	return h.json.Handle(ctx, r)
 }
 
 func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return logHandler{h.log, h.handler().WithAttrs(attrs)}
+	return logHandler{h.json.WithAttrs(attrs)}
 }
 
-func (h logHandler) WithGroup(name string) slog.Handler {
-	return logHandler{h.log, h.handler().WithGroup(name)}
-}
-
-func (h logHandler) handler() slog.Handler {
-	if h.with != nil {
-		return h.with
-	}
-	return h.log.root()
-}
+func (h logHandler) WithGroup(name string) slog.Handler { return logHandler{h.json.WithGroup(name)} }

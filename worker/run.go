@@ -24,28 +24,38 @@ type run struct {
 	began time.Time // when the claim was answered
 	ctx   context.Context
 	end   context.CancelCauseFunc
-	free  context.CancelFunc // of the time-out
+	free  context.CancelFunc // of the time-out; nil without one
 	task  vedette.Task
 	log   jobLog
 	items items
 	lost  atomic.Bool
 
 	// The Worker's lock guards the rest.
+	place  int       // among the held, from 1 on; 0 is none
 	ended  bool      // the handler has returned
 	over   time.Time // when its ctx was first seen to have ended
 	nagged bool
 }
 
 func (w *Worker) newRun(l *life, j vedette.Job, began time.Time) *run {
-	r := &run{job: j, life: l, began: began, share: w.place(j.Queue), free: func() {}}
-	r.ctx, r.end = context.WithCancelCause(l.ctx)
+	r := &run{job: j, life: l, began: began, share: w.place(j.Queue)}
+	// A child of l.ctx would cost a place among its siblings: the end of l ends its runs itself.
+	r.ctx, r.end = context.WithCancelCause(l.values)
 	if j.Timeout > 0 {
-		r.ctx, r.free = context.WithTimeoutCause(r.ctx, j.Timeout, //nolint:gosec // done calls r.free
-			fmt.Errorf("no end within %v: %w", j.Timeout, context.DeadlineExceeded))
+		r.ctx, r.free = context.WithTimeoutCause(r.ctx, j.Timeout, lateError(j.Timeout)) //nolint:gosec // done calls r.free
 	}
 	r.log.ship, r.log.run = w.shipper, r
 	return r
 }
+
+// A lateError is the cause of the end of a ctx by its time-out.
+type lateError time.Duration
+
+func (e lateError) Error() string {
+	return fmt.Sprintf("no end within %v: %v", time.Duration(e), context.DeadlineExceeded)
+}
+
+func (lateError) Unwrap() error { return context.DeadlineExceeded }
 
 // place returns which share is that of a queue, or -1.
 func (w *Worker) place(queue string) int {
@@ -91,7 +101,7 @@ func (w *Worker) call(r *run) (string, error) {
 	}
 	r.task = vedette.Task{
 		Job: r.job,
-		Log: slog.New(logHandler{log: &r.log}),
+		Log: slog.New(&r.log),
 		KV:  w.c.KV,
 		Emit: func(ctx context.Context, items ...vedette.Raw) error {
 			return w.emit(ctx, r, items)
@@ -115,7 +125,9 @@ func stack() []byte {
 // done is told that the handler has returned, or has not been called.
 func (w *Worker) done(r *run, result string, err error) {
 	e := ending{run: r, End: outcome(r, result, err), took: time.Since(r.began)}
-	r.free()
+	if r.free != nil {
+		r.free()
+	}
 	r.cancel(nil)
 	r.items.close()
 	r.log.close()
@@ -124,6 +136,24 @@ func (w *Worker) done(r *run, result string, err error) {
 	r.ended = true
 	w.completer.add(e)
 	w.release(r)
+}
+
+// hold counts r among the held. The lock is held.
+func (w *Worker) hold(r *run) {
+	w.held = append(w.held, r)
+	r.place = len(w.held)
+}
+
+// forget takes r out of the held, if it is among them. The lock is held.
+func (w *Worker) forget(r *run) {
+	if r.place == 0 {
+		return
+	}
+	end := len(w.held) - 1
+	last := w.held[end]
+	w.held[r.place-1], w.held[end] = last, nil
+	w.held = w.held[:end]
+	last.place, r.place = r.place, 0
 }
 
 // nag logs once that the handler does not end although it should. The Worker's lock is held.

@@ -1,11 +1,11 @@
 // Package worker claims Jobs, runs their Handlers, and says how they ended.
 //
-// A [Worker] claims as many jobs as it has free slots, in one round trip, and runs each on a
-// goroutine of its own. It beats for all of them at once; the answer tells what is to end and
+// A [Worker] claims as many jobs as it has free slots, in one round trip, and runs all of them at
+// once, each on a goroutine that has no other meanwhile. It beats for all of them at once; the answer tells what is to end and
 // what is lost. A worker that could not beat for as long as its lease may be trusted ends what it
 // runs, and comes again under another name: what its old life still does counts no more.
 //
-// Read on in this order: claim.go (which), run.go and outcome.go (what), life.go (for how
+// Read on in this order: claim.go (which), hands.go, run.go and outcome.go (what), life.go (for how
 // long), complete.go (how it ended), log.go, ship.go and emit.go (what is kept of it).
 package worker
 
@@ -70,8 +70,9 @@ type Worker struct {
 	wake      chan struct{} // tells the claimer to look again
 
 	mu       sync.Mutex
-	life     *life // the one that claims; nil while there is none
-	held     map[vedette.Ref]*run
+	life     *life  // the one that claims; nil while there is none
+	held     []*run // each knows its place
+	hands    hands
 	shares   []share
 	running  int           // handlers
 	idle     chan struct{} // is closed when stopping and nothing runs
@@ -110,8 +111,8 @@ func New(c Config) (*Worker, error) {
 	}
 	w := &Worker{
 		c: c, shares: shares, margin: c.TTL / 9, wall: time.Now,
-		held: map[vedette.Ref]*run{},
-		wake: make(chan struct{}, 1), idle: make(chan struct{}),
+		hands: newHands(),
+		wake:  make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	w.shipper = newShipper(c.Feed, c.Log)
 	w.completer = newCompleter(w)
@@ -160,6 +161,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.claims(ctx)
 	w.drain(base)
 	stop()
+	w.dismiss()
 	parts.Wait()
 	return nil
 }
