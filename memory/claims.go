@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -104,12 +105,9 @@ func (q *queue) Finish(ctx context.Context, ends ...vedette.End) ([]vedette.Ref,
 		j := q.find(e.Job)
 		switch {
 		case j != nil && j.State == vedette.JobStarted && j.Epoch == e.Epoch:
-			if j.said == nil {
-				j.said = map[int64]vedette.JobState{}
-			}
-			j.said[e.Epoch] = e.State
+			j.said = append(j.said, said{e.Epoch, e.State})
 			q.end(j, e, now)
-		case j == nil || j.said[e.Epoch] != e.State:
+		case j == nil || !slices.Contains(j.said, said{e.Epoch, e.State}):
 			stale = append(stale, e.Ref)
 		}
 	}

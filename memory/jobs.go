@@ -18,8 +18,14 @@ type job struct {
 	place    int   // in its lane, or among the later ones
 	beat     int64 // of its owner, when it was claimed
 	cancelAt time.Time
-	said     map[int64]vedette.JobState // how claims said that they ended, by epoch
+	said     []said // by claims
 	retired  bool
+}
+
+// A said is how a claim said that it ended.
+type said struct {
+	epoch int64
+	state vedette.JobState
 }
 
 // A fire is what a schedule fires once.

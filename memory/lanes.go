@@ -124,16 +124,22 @@ func (q *queue) rate(key string) *rate {
 func (q *queue) settle(l *lane, now time.Time) {
 	own := q.line(l.key.queue)
 	full, at := q.held(l)
-	own.open.drop(l)
-	q.slow.drop(l)
+	empty := l.jobs.len() == 0
+	slow := !empty && !full && at.After(now)
+	open := !empty && !full && !slow
+	if !slow {
+		q.slow.drop(l)
+	}
+	if !open {
+		own.open.drop(l)
+	}
 	switch {
-	case l.jobs.len() == 0:
+	case empty:
 		q.shut(l, now)
-	case full:
-	case at.After(now):
+	case slow:
 		l.at = at
 		q.slow.put(l)
-	default:
+	case open:
 		own.open.put(l)
 	}
 }

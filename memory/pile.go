@@ -1,63 +1,67 @@
 package memory
 
-import "container/heap"
-
-// A pile keeps things with the first on top. Each knows its place in it, counted from 1, so that it
-// can be taken out of the middle; 0 is none.
+// A pile is a heap: it keeps things with the first on top. Each knows its place in it, counted from
+// 1, so that it can be taken out of the middle; 0 is none.
 type pile[T any] struct {
-	things things[T]
-}
-
-func newPile[T any](before func(a, b T) bool, place func(T) *int) pile[T] {
-	return pile[T]{things[T]{before: before, place: place}}
-}
-
-func (p *pile[T]) len() int { return len(p.things.all) }
-
-// top returns the first thing, of at least one.
-func (p *pile[T]) top() T { return p.things.all[0] }
-
-// put adds x, or moves it to where it belongs by now.
-func (p *pile[T]) put(x T) {
-	if at := *p.things.place(x); at > 0 {
-		heap.Fix(&p.things, at-1)
-		return
-	}
-	heap.Push(&p.things, x)
-}
-
-// drop takes x out if it is in.
-func (p *pile[T]) drop(x T) {
-	if at := *p.things.place(x); at > 0 {
-		heap.Remove(&p.things, at-1)
-	}
-}
-
-// things is the pile as the standard library asks for it.
-type things[T any] struct {
 	all    []T
 	before func(a, b T) bool
 	place  func(T) *int
 }
 
-func (t *things[T]) Len() int           { return len(t.all) }
-func (t *things[T]) Less(i, j int) bool { return t.before(t.all[i], t.all[j]) }
-
-func (t *things[T]) Swap(i, j int) {
-	t.all[i], t.all[j] = t.all[j], t.all[i]
-	*t.place(t.all[i]), *t.place(t.all[j]) = i+1, j+1
+func newPile[T any](before func(a, b T) bool, place func(T) *int) pile[T] {
+	return pile[T]{before: before, place: place}
 }
 
-func (t *things[T]) Push(x any) {
-	t.all = append(t.all, x.(T))
-	*t.place(x.(T)) = len(t.all)
+func (p *pile[T]) len() int { return len(p.all) }
+
+// top returns the first thing, of at least one.
+func (p *pile[T]) top() T { return p.all[0] }
+
+// put adds x, or moves it to where it belongs by now.
+func (p *pile[T]) put(x T) {
+	at := *p.place(x) - 1
+	if at < 0 {
+		at = len(p.all)
+		p.all = append(p.all, x)
+	}
+	p.settle(at, x)
 }
 
-func (t *things[T]) Pop() any {
-	last := len(t.all) - 1
-	x := t.all[last]
-	t.all[last] = *new(T)
-	t.all = t.all[:last]
-	*t.place(x) = 0
-	return x
+// drop takes x out if it is in.
+func (p *pile[T]) drop(x T) {
+	at := *p.place(x) - 1
+	if at < 0 {
+		return
+	}
+	*p.place(x) = 0
+	end := len(p.all) - 1
+	last := p.all[end]
+	p.all[end] = *new(T)
+	p.all = p.all[:end]
+	if at < end {
+		p.settle(at, last)
+	}
+}
+
+// settle puts x where it belongs, given that there is a gap at at. The gap sinks to the bottom
+// first and x rises from there: most that come to fill one belong far down, so that this compares
+// half as much as to let them sink.
+func (p *pile[T]) settle(at int, x T) {
+	for down := 2*at + 1; down < len(p.all); down = 2*at + 1 {
+		if right := down + 1; right < len(p.all) && p.before(p.all[right], p.all[down]) {
+			down = right
+		}
+		p.set(at, p.all[down])
+		at = down
+	}
+	for at > 0 && p.before(x, p.all[(at-1)/2]) {
+		p.set(at, p.all[(at-1)/2])
+		at = (at - 1) / 2
+	}
+	p.set(at, x)
+}
+
+func (p *pile[T]) set(at int, x T) {
+	p.all[at] = x
+	*p.place(x) = at + 1
 }
