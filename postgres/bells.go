@@ -38,6 +38,14 @@ func (b *bells) wait(names ...bell) *waiter {
 	return w
 }
 
+// wake rings for one waiter alone.
+func (w *waiter) wake() {
+	select {
+	case w.rung <- struct{}{}:
+	default: // is awake already
+	}
+}
+
 // leave takes a waiter away. A ring that it has not used, or what it leaves to others, is
 // passed on.
 func (b *bells) leave(w *waiter, pass bool) {
@@ -84,10 +92,7 @@ func (b *bells) ringAll() {
 	defer b.mu.Unlock()
 	for _, all := range b.waiting {
 		for _, w := range all {
-			select {
-			case w.rung <- struct{}{}:
-			default:
-			}
+			w.wake()
 		}
 	}
 }

@@ -25,22 +25,24 @@ const unblock = `select pg_terminate_backend(pid), application_name
 // hurry runs f on c and ends whoever of us keeps it waiting for longer than patience.
 func (s *Store) hurry(ctx context.Context, c *pgx.Conn, patience time.Duration, f func() error) error {
 	pid, done, gone := c.PgConn().PID(), make(chan struct{}), make(chan struct{})
-	go func() {
+	late := time.AfterFunc(patience, func() {
 		defer close(gone)
 		tick := time.NewTicker(patience)
 		defer tick.Stop()
 		for {
+			s.end(ctx, pid)
 			select {
 			case <-done:
 				return
 			case <-tick.C:
-				s.end(ctx, pid)
 			}
 		}
-	}()
+	})
 	err := f()
 	close(done)
-	<-gone
+	if !late.Stop() {
+		<-gone
+	}
 	return err
 }
 

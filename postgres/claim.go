@@ -84,33 +84,13 @@ func claimSQL(n int) string {
 
 // Claim takes jobs, as [vedette.Queue] says.
 func (q queue) Claim(ctx context.Context, owner string, n int, from ...vedette.Want) (got []vedette.Job, err error) {
-	if err := ctx.Err(); err != nil {
+	if err = ctx.Err(); err == nil {
+		got, err = q.s.desks.wait(ctx, q, owner, n, from)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("claim jobs: %w", err)
 	}
-	w := q.s.bells.wait(bellsOf(from)...)
-	defer func() { q.s.bells.leave(w, len(got) > 0) }()
-	// What the server has done when ctx ends is not to be lost.
-	patient, done := linger(ctx, 2*time.Second)
-	defer done()
-	for {
-		if got, err = q.take(patient, owner, n, from); err != nil || len(got) > 0 {
-			break
-		}
-		var next time.Duration
-		if next, err = q.await(patient, owner); err != nil {
-			break
-		}
-		if err = w.wait(ctx, next); err != nil {
-			break
-		}
-	}
-	switch {
-	case len(got) > 0 || err == nil:
-		return got, nil
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	}
-	return nil, fmt.Errorf("claim jobs: %w", err)
+	return got, nil
 }
 
 func bellsOf(from []vedette.Want) []bell {
@@ -121,16 +101,6 @@ func bellsOf(from []vedette.Want) []bell {
 		}
 	}
 	return all
-}
-
-// linger returns a context that ends some time after ctx.
-func linger(ctx context.Context, by time.Duration) (context.Context, func()) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
-	return longer, func() {
-		stop()
-		cancel()
-	}
 }
 
 // wait waits until it is rung for, at most for d or what is left of a poll.

@@ -102,22 +102,43 @@ func (q queue) Finish(ctx context.Context, ends ...vedette.End) (stale []vedette
 	if err := cmp.Or(ctx.Err(), checkEnds(ends)); err != nil || len(ends) == 0 {
 		return nil, wrap("finish jobs", err)
 	}
-	e := &ending{ends: ends}
-	steps := e.steps()
-	err = q.inDay(ctx, func(c *pgx.Conn) error {
-		e.found, e.rings = make(map[vedette.Ref]vedette.JobState, len(ends)), nil
-		return q.s.hurry(ctx, c, patience, func() error { return e.run(ctx, c, steps) })
-	})
+	if len(ends) <= fewEnds {
+		var a answer[[]vedette.Ref]
+		a, err = q.s.shared.ends.Call(ctx, ends)
+		stale, err = a.got, cmp.Or(err, a.err)
+	} else {
+		var found map[vedette.Ref]vedette.JobState
+		found, err = q.finish(ctx, ends)
+		stale = staleOf(ends, found)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("finish jobs: %w", refused(err))
 	}
-	q.s.herald.ring(e.rings...)
-	for _, one := range ends {
-		if e.found[one.Ref] != one.State {
+	return stale, nil
+}
+
+// finish returns what was said of claims that ended now or before.
+func (q queue) finish(ctx context.Context, ends []vedette.End) (map[vedette.Ref]vedette.JobState, error) {
+	e := &ending{ends: ends}
+	steps := e.steps()
+	err := q.inDay(ctx, func(c *pgx.Conn) error {
+		e.found, e.rings = make(map[vedette.Ref]vedette.JobState, len(ends)), nil
+		return q.s.hurry(ctx, c, patience, func() error { return e.run(ctx, c, steps) })
+	})
+	if err == nil {
+		q.s.herald.ring(e.rings...)
+	}
+	return e.found, err
+}
+
+// staleOf returns the claims that did not end as ends say.
+func staleOf(ends []vedette.End, found map[vedette.Ref]vedette.JobState) (stale []vedette.Ref) {
+	for i := range ends {
+		if one := &ends[i]; found[one.Ref] != one.State {
 			stale = append(stale, one.Ref)
 		}
 	}
-	return stale, nil
+	return stale
 }
 
 func checkEnds(ends []vedette.End) error {

@@ -115,10 +115,25 @@ func (q queue) Push(ctx context.Context, jobs ...vedette.Job) (out []vedette.ID,
 	if err = cmp.Or(ctx.Err(), err); err != nil || len(jobs) == 0 {
 		return nil, wrap("push jobs", err)
 	}
+	if p.alone() {
+		out, err = q.push(ctx, p)
+	} else {
+		var a answer[[]vedette.ID]
+		a, err = q.s.shared.pushes.Call(ctx, p)
+		out, err = a.got, cmp.Or(err, a.err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("push jobs: %w", refused(err))
+	}
+	return out, nil
+}
+
+// push adds the jobs of p.
+func (q queue) push(ctx context.Context, p *pushing) (out []vedette.ID, err error) {
 	var rings []ring
 	err = q.s.update(ctx, func(c *pgx.Conn) error {
 		return q.s.hurry(ctx, c, patience, func() error {
-			if p.plain && len(jobs) >= copyJobsFrom {
+			if p.plain && len(p.jobs) >= copyJobsFrom {
 				if rings, err = p.copy(ctx, c); codeOf(err) != uniqueViolation {
 					return err
 				}
@@ -128,11 +143,10 @@ func (q queue) Push(ctx context.Context, jobs ...vedette.Job) (out []vedette.ID,
 			return err
 		})
 	})
-	if err != nil {
-		return nil, fmt.Errorf("push jobs: %w", refused(err))
+	if err == nil {
+		q.s.herald.ring(rings...)
 	}
-	q.s.herald.ring(rings...)
-	return out, nil
+	return out, err
 }
 
 // wrap says what we were doing when err came up.

@@ -66,6 +66,13 @@ func (r *ripe) in(d time.Duration) {
 	}
 }
 
+// left returns how long it is until then.
+func (r *ripe) left() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Until(r.at)
+}
+
 // ripen makes ready what is due, rings for it, and returns when more will be.
 func (q queue) ripen(ctx context.Context) (next time.Duration, err error) {
 	err = q.s.update(ctx, func(c *pgx.Conn) error {

@@ -48,6 +48,8 @@ type Store struct {
 	bells  bells
 	herald *herald
 	spots  spots
+	desks  desks
+	shared shared
 	ripe   ripe
 	round  round
 	life   context.Context // ends with Close
@@ -66,6 +68,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{readOnly: o.ReadOnly, log: o.Log}
+	s.share()
 	begin := s.begin
 	if o.ReadOnly {
 		begin = current
