@@ -31,7 +31,7 @@ func BenchmarkWorkerAlone(b *testing.B) {
 	s := memory.New()
 	q := &endless{Queue: s.Queue()}
 	for range 1000 {
-		q.jobs = append(q.jobs, vedette.Job{Handler: "h", Queue: vedette.DefaultQueue, Timeout: time.Hour})
+		q.jobs = append(q.jobs, vedette.Job{Handler: "h", Queue: vedette.DefaultQueue})
 	}
 	work(b, s, q)
 }

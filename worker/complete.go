@@ -34,7 +34,7 @@ type completer struct {
 
 	// The Worker's lock guards the rest.
 	waiting []ending
-	spare   []ending // memory for those that come
+	spare   []ending // empty: memory for those that wait while a batch has theirs
 	n       int      // waiting or being told
 	full    bool
 	none    chan struct{} // is closed when n is 0; nil while nobody asks
@@ -109,10 +109,9 @@ func (c *completer) take(last time.Time) ([]ending, time.Duration) {
 		return nil, wait
 	}
 	n = min(n, batchSize)
-	batch := c.waiting[:n:n]
-	if c.waiting = c.waiting[n:]; len(c.waiting) == 0 {
-		c.waiting, c.spare = c.spare, nil // the batch has the memory
-	}
+	batch, rest := c.waiting[:n], c.waiting[n:]
+	c.waiting, c.spare = append(c.spare, rest...), nil
+	clear(rest)
 	return batch, 0
 }
 
