@@ -88,6 +88,7 @@ func parse(f *File, name string, data []byte, opt Options) (*File, error) {
 	d.maintain(res, f.doc.Maintenance, f.top)
 	f.Scrapers, f.scraping = d.scrapers(f.top.get("scrapers"))
 	f.tryScrapers(opt)
+	f.tryLooks(opt)
 	f.try(opt.Checker)
 	if len(rep.found) > 0 {
 		rep.hide(f.top)

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/scrape"
 )
 
 // Hidden stands for a secret that is not shown.
@@ -63,6 +66,50 @@ func hideIn(v any, secret bool) any {
 		return Hidden
 	}
 	return v
+}
+
+// ParamMistakes returns what a built-in handler will not take of params, as [scrape.Mistakes] does,
+// fit to be shown: the secrets that it quotes are [Hidden].
+func ParamMistakes(handler string, raw vedette.Raw) vedette.Mistakes {
+	wrong := scrape.Mistakes(handler, raw)
+	v, err := decodeParams(raw)
+	if err != nil || len(wrong) == 0 {
+		return wrong
+	}
+	var pairs []string
+	quotes(v, false, func(text, shown string) { pairs = append(pairs, text, shown) })
+	hide := strings.NewReplacer(pairs...)
+	for i := range wrong {
+		wrong[i].Text = hide.Replace(wrong[i].Text)
+	}
+	return wrong
+}
+
+// quotes calls f with each secret in v as messages quote it, and with what to show instead.
+func quotes(v any, secret bool, f func(text, shown string)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			quotes(inner, secret && key != "file" || isSecret(key), f)
+		}
+	case []any:
+		for _, inner := range v {
+			quotes(inner, secret, f)
+		}
+	case json.Number:
+		if secret {
+			f(v.String(), Hidden)
+		}
+	case string:
+		shown, _ := hideIn(v, secret).(string)
+		if shown == v {
+			return
+		}
+		f(strconv.Quote(v), strconv.Quote(shown))
+		if raw, err := json.Marshal(v); err == nil && string(raw) != strconv.Quote(v) {
+			f(string(raw), strconv.Quote(shown))
+		}
+	}
 }
 
 // IsHidden reports whether params hold a secret as it was shown instead of as it is.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/schedule"
-	"github.com/vedettehq/vedette/scrape"
 )
 
 // builtinHandlers are those that every program has.
@@ -180,7 +179,7 @@ func (opt Options) handlerMistakes(s vedette.Scraper) vedette.Mistakes {
 	if slices.Contains(opt.Handlers, name) {
 		return nil // it may have taken the name of a built-in one
 	}
-	wrong := scrape.Mistakes(name, s.Job.Params)
+	wrong := ParamMistakes(name, s.Job.Params)
 	for i := range wrong {
 		wrong[i].Path = join("params", wrong[i].Path)
 	}

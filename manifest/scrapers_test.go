@@ -209,6 +209,61 @@ func TestParamsAreShownWithoutSecrets(t *testing.T) {
 	}
 }
 
+func TestMistakesInParamsQuoteNoSecrets(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"argv": ["a"], "env": "TOKEN=hunter2"}`:                          `"***" is not what it takes`,
+		`{"argv": ["a"], "env": 7734}`:                                     `*** is not what it takes`,
+		`{"argv": ["a"], "env": "<hunter2>"}`:                              `"***" is not what it takes`,
+		`{"url": "https://u:hunter2@a b/"}`:                                `"https://u:***@a b/" is no http or https URL`,
+		`{"url": "https://a/", "headers": {"Authorization": ["hunter2"]}}`: `["***"] is no text`,
+		`{"url": "https://a/", "body": {"password": "hunter2"}}`:           `{"password": "***"} is not what it takes`,
+		`{"url": "https://a/", "max_bytes": -1, "headers": {"a": "1"}}`:    `-1 is no size above 0`,
+	} {
+		handler := "http"
+		if strings.Contains(raw, "argv") {
+			handler = "exec"
+		}
+		wrong := manifest.ParamMistakes(handler, vedette.Raw(raw))
+		if len(wrong) != 1 || !strings.HasPrefix(wrong[0].Text, want) {
+			t.Errorf("%s: got %v, want %s", raw, wrong, want)
+		}
+	}
+	_, err := manifest.Parse("a.yaml", []byte("scrapers: [{name: a, handler: exec, params: {argv: [a], env: hunter2}}]\n"), manifest.Options{})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLooksAtMonitorsThatThereAreNotAreWarnedOf(t *testing.T) {
+	const monitors = "monitors: [{name: Home page, url: 'https://a/'}]\n"
+	look := func(id string) string {
+		return "scrapers:\n  - {name: look, handler: check, params: {monitor: " + id + "}}\n"
+	}
+	for text, want := range map[string]string{
+		monitors + look("home-page"): "",
+		look("elsewhere"):            "",
+		monitors + look("hom-page"):  `a.yaml:3:52: warning: scrapers[0].params.monitor: no monitor of this file has the id "hom-page": did you mean home-page?`,
+		monitors + look("Home page"): `a.yaml:3:52: warning: scrapers[0].params.monitor: no monitor of this file has the id "Home page": did you mean home-page?`,
+		monitors + look("x"):         `a.yaml:3:52: warning: scrapers[0].params.monitor: no monitor of this file has the id "x"`,
+	} {
+		f, err := manifest.Parse("a.yaml", []byte(text), manifest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range f.Warnings {
+			got += w.Error()
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+	own := manifest.Options{Handlers: []string{"check"}}
+	if f, err := manifest.Parse("a.yaml", []byte(monitors+look("x")), own); err != nil || len(f.Warnings) > 0 {
+		t.Errorf("a check of the program's own: %v, %v", f.Warnings, err)
+	}
+}
+
 func TestScrapersOfIncludedFilesAreJoined(t *testing.T) {
 	dir := folder(t,
 		"a.yaml", "include: [b.yaml]\nscrapers: [{name: a, handler: http, params: {url: 'http://a/'}}]\n",
