@@ -16,9 +16,10 @@ const (
 	definitionsTTL   = 10 * time.Second
 )
 
-// read reads the file anew. Until the app runs any handler may still be made known.
+// read reads the file anew. Until the app runs any handler may still be made known, and those who
+// do no work need not know it.
 func (a *App) read() (*manifest.File, error) {
-	opt := manifest.Options{Env: a.cfg.Env, Checker: a.checker, Handlers: a.names(), AnyHandler: !a.running.Load()}
+	opt := manifest.Options{Env: a.cfg.Env, Checker: a.checker, Handlers: a.names(), AnyHandler: !a.running.Load() || !a.has("work")}
 	if a.cfg.Manifest != nil {
 		return manifest.Parse(a.cfg.File, a.cfg.Manifest, opt)
 	}
@@ -51,6 +52,9 @@ func (a *App) applyFirst(ctx context.Context) error {
 // mistakes are told with their places.
 func (a *App) readHandlers(f *manifest.File) (*manifest.File, error) {
 	a.running.Store(true)
+	if !a.has("work") {
+		return f, nil
+	}
 	known := a.allHandlers(a.straight())
 	for _, s := range f.Scrapers {
 		if known[s.Job.Handler] == nil {

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/manifest"
 	"github.com/vedettehq/vedette/schedule"
-	"github.com/vedettehq/vedette/scrape"
 )
 
 // A RunRequest says what is different in a run that somebody asks for.
@@ -48,7 +48,7 @@ func (r RunRequest) Job(j vedette.Job) (vedette.Job, error) {
 	if j.Params, err = mergeParams(j.Params, r.Params); err != nil {
 		return j, err
 	}
-	if err := scrape.Mistakes(j.Handler, j.Params).Err(); err != nil {
+	if err := manifest.ParamMistakes(j.Handler, j.Params).Err(); err != nil {
 		return j, fmt.Errorf("params: %w: %w", vedette.ErrRefused, err)
 	}
 	return j, nil
@@ -173,10 +173,13 @@ func (d *Desk) Backfill(ctx context.Context, name string, from, to time.Time, ov
 			return done, err
 		}
 		r, err := plan.Backfill(b, now, live...)
-		if errors.Is(err, vedette.ErrExists) && done.Pushed > 0 {
+		switch {
+		case errors.Is(err, vedette.ErrExists) && done.Pushed > 0:
 			return done, nil // what is left waits for those that were pushed
-		}
-		if err != nil {
+		case errors.Is(err, vedette.ErrExists):
+			s.Schedule.Overlap = cmp.Or(overlap, s.Schedule.Overlap)
+			return done, stands(s, live)
+		case err != nil:
 			return done, err
 		}
 		refused, err := d.carryOut(ctx, r)

@@ -23,8 +23,8 @@ type DeskConfig struct {
 	Store, Queue string // URLs; an empty Queue is the store
 	// Change opens them for changes, beside the process that owns them.
 	Change bool
-	// ReadOnly says, by the name of the file, that people change nothing: what would reports
-	// [vedette.ErrReadOnly].
+	// ReadOnly says, by the name of the file, that people change nothing: with Change OpenDesk
+	// reports [vedette.ErrReadOnly].
 	ReadOnly string
 	Log      *slog.Logger // nil discards
 }
@@ -32,8 +32,11 @@ type DeskConfig struct {
 // OpenDesk opens a store, and its queue, beside the processes that run on them.
 func OpenDesk(ctx context.Context, c DeskConfig) (*Desk, error) {
 	as := look
-	if c.Change && c.ReadOnly == "" {
+	if c.Change {
 		as = visit
+	}
+	if c.Change && c.ReadOnly != "" {
+		return nil, refusal{c.ReadOnly}.err()
 	}
 	s, err := openBoth(ctx, c.Store, c.Queue, as, c.Log)
 	if err != nil {

@@ -62,6 +62,7 @@ type readiness struct {
 	applied atomic.Bool            // the definitions are in the store
 	refused atomic.Pointer[error]  // why the file as it is now is refused
 	failed  atomic.Pointer[string] // why results cannot be kept at the moment
+	queue   atomic.Pointer[away]   // that the queue cannot be reached, by those who schedule and work
 }
 
 func (a *App) handleReady(w http.ResponseWriter, _ *http.Request) {
@@ -84,6 +85,9 @@ func (a *App) handleReady(w http.ResponseWriter, _ *http.Request) {
 		failed = *f
 	}
 	line("store", failed)
+	if a.has("schedule") || a.has("work") {
+		line("queue", a.ready.queue.Load().String())
+	}
 	if s := a.reading.Load(); s != nil {
 		line("stream", streamLine(s))
 	}

@@ -16,7 +16,7 @@ import (
 // Handle makes a handler known by a name, for scrapers of the file and those made by
 // [App.Scrape]. It may take the place of a built-in one, which are exec, http and check. It is
 // called before the app runs: a file whose scrapers name handlers that nobody made known is
-// refused, by Run.
+// refused, by Run of those with the role work.
 func (a *App) Handle(name string, h vedette.Handler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -79,7 +79,7 @@ func (a *App) jobParts(sink vedette.Sink) ([]vedette.Part, error) {
 	if len(members) == 0 {
 		return nil, nil
 	}
-	member, err := hold.New(hold.Config{Leaser: a.store.queue.leases, Owner: a.owner, Names: members}) // those who do the work say what is wrong
+	member, err := hold.New(hold.Config{Leaser: a.ready.leaser(a.store.queue.leases), Owner: a.owner, Names: members}) // those who do the work say what is wrong
 	if err != nil {
 		return nil, err
 	}

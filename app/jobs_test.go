@@ -184,7 +184,7 @@ func TestQueuesArePausedAndDrained(t *testing.T) {
 	await(t, "the start", func() bool { return len(jobs(t, d, vedette.Job{Scraper: "by-hand", State: vedette.JobStarted})) == 1 })
 	soon, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
-	if err := d.Drain(soon, "default"); err == nil || !strings.Contains(err.Error(), "still run") {
+	if err := d.Drain(soon, "default"); err == nil || !strings.Contains(err.Error(), "1 have not ended") {
 		t.Errorf("drained while a job ran: %v", err)
 	}
 	if err := d.Cancel(ctx, "enough", j.ID); err != nil {
@@ -222,7 +222,8 @@ func TestBackfillPushesARunForEachDueTime(t *testing.T) {
 	if n := len(jobs(t, d, vedette.Job{Scraper: "hourly"})); n != 2400 {
 		t.Errorf("%d jobs, want 2400", n)
 	}
-	if _, err := d.Backfill(ctx, "hourly", from, from.Add(time.Hour), ""); !errors.Is(err, vedette.ErrExists) {
+	_, err = d.Backfill(ctx, "hourly", from, from.Add(time.Hour), "")
+	if !errors.Is(err, vedette.ErrExists) || !strings.Contains(err.Error(), "overlap is skip: wait for it, or vedette jobs cancel ") {
 		t.Errorf("beside those that live: %v", err)
 	}
 	if _, err := d.Backfill(ctx, "hourly", from.Add(time.Minute), from.Add(time.Hour), ""); !errors.Is(err, vedette.ErrRefused) {
@@ -306,6 +307,13 @@ func TestHandlerThatNobodyMadeKnownIsAMistakeWithItsPlace(t *testing.T) {
 	if err := a.Run(t.Context()); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "vedette.yaml:2:22: scrapers[0].handler") || !strings.Contains(err.Error(), "did you mean wait?") {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestOnlyThoseThatWorkNeedTheHandlersOfAFile(t *testing.T) {
+	a := newApp(t, app.Config{File: "vedette.yaml", Manifest: ticking("memory:"), Roles: []string{"schedule"}})
+	run(t, a)
+	d := a.Desk()
+	await(t, "the scrapers", func() bool { _, err := d.Scraper(t.Context(), "by-hand"); return err == nil })
 }
 
 func TestReloadChangesScrapersToo(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 
@@ -122,8 +123,11 @@ func open(ctx context.Context, url string, as access, log *slog.Logger) (*store,
 			return nil, fmt.Errorf("store %q names no file: want sqlite:PATH", url)
 		}
 		s, err := sqlite.Open(ctx, rest, sqlite.Options{ReadOnly: as == look, Guest: as == visit, Log: log})
-		if err != nil {
-			return nil, fmt.Errorf("open store %s: %w", url, err)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && as != own:
+			return nil, fmt.Errorf("%w (vedette up makes it)", err)
+		case err != nil:
+			return nil, err
 		}
 		return newStore(url, false, s), nil
 	case "postgres", "postgresql":

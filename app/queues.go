@@ -81,7 +81,7 @@ func (d *Desk) Drain(ctx context.Context, queues ...string) error {
 }
 
 func drained(ctx context.Context, queues []string, running int) error {
-	return fmt.Errorf("%s paused, and %d jobs still run: %w", strings.Join(queues, ", "), running, ctx.Err())
+	return fmt.Errorf("%s paused, and of the jobs that run %d have not ended (vedette jobs list --state started shows them): %w", strings.Join(queues, ", "), running, ctx.Err())
 }
 
 // started counts the jobs of some queues that run.
