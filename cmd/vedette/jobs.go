@@ -157,7 +157,7 @@ func jobSays(l app.JobLine) string {
 	if l.State == vedette.JobSucceeded {
 		said = l.Result
 	}
-	if l.Cancel != "" && l.State != vedette.JobSucceeded {
+	if l.Cancel != "" && l.State != vedette.JobSucceeded && !strings.Contains(said, l.Cancel) {
 		said = strings.TrimSuffix(l.Cancel+"; "+said, "; ")
 	}
 	if l.Attempt > 1 {

@@ -27,14 +27,17 @@ func (f upFlags) who(file *manifest.File) string {
 	return strings.Join(parts, " ") + ": "
 }
 
-// way says where results go.
+// way says where results and jobs go.
 func way(a *app.App) string {
 	store := "in " + app.MaskURL(a.Store())
+	if strings.HasPrefix(a.Store(), "redis") {
+		return "jobs " + store
+	}
 	if queue := a.Queue(); queue != "" {
 		store += ", jobs in " + app.MaskURL(queue)
 	}
 	if through := a.File().Results; through != "" {
-		return "through " + through + " " + store
+		return "results through " + through + " " + store
 	}
-	return store
+	return "results " + store
 }

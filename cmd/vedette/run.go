@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -69,7 +70,7 @@ func (f *runFlags) request() (r app.RunRequest, err error) {
 		return r, usagef("--local waits for the end by itself, and nothing goes before it: leave out --wait and --priority")
 	}
 	if f.params != "" {
-		if !json.Valid([]byte(f.params)) || f.params[0] != '{' {
+		if !json.Valid([]byte(f.params)) || strings.TrimSpace(f.params)[0] != '{' {
 			return r, usagef("--params %q is no JSON object", f.params)
 		}
 		r.Params = vedette.Raw(f.params)

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/app"
 )
 
 // scraping runs `vedette up` in this process, on a file with scrapers and a file of SQLite, until
@@ -162,12 +165,12 @@ func TestReadOnlyRefusesChangesAtTheCommandLine(t *testing.T) {
 	id := awaitJob(t, config, "--scraper", "ticks")
 	own := file(t, "{name: own, handler: exec, params: {argv: [a]}}")
 	for _, args := range []string{
-		"run fine", "backfill ticks --from 2026-03-01 --overlap allow_all --to 2026-03-01T00:01:00Z",
+		"run fine", "run nobody", "jobs cancel " + id, "jobs retry " + id, "scrapers delete ticks", "scrapers enable ticks", "backfill ticks --from 2026-03-01 --overlap allow_all --to 2026-03-01T00:01:00Z",
 		"queues pause default", "queues resume default", "queues drain default", "scrapers put " + own,
 	} {
 		walk(t, config, step{args, exitFailed, `vedette.yaml says read_only: true: read-only`})
 	}
-	walk(t, config, step{"jobs get " + id, exitOK, "scraper: ticks"}, step{"jobs cancel " + id, exitFailed, "has ended|read_only"})
+	walk(t, config, step{"jobs get " + id, exitOK, "scraper: ticks"})
 }
 
 func TestRunLocalNeedsNoQueue(t *testing.T) {
@@ -183,7 +186,7 @@ scrapers:
   - {name: fetch, handler: http, params: {url: %q}}
   - {name: mine, handler: mine}
 `, filepath.Join(t.TempDir(), "none.db"), page, page))
-	got := vedetteCmd(t, "run", "items", "--local", "--params", `{"page": 2}`, "-c", config)
+	got := vedetteCmd(t, "run", "items", "--local", "--params", ` {"page": 2}`, "-c", config)
 	if got.code != exitOK || !strings.Contains(got.out, `"page":2`) || !strings.Contains(got.err, "hi") || !strings.Contains(got.err, "items succeeded in ") {
 		t.Errorf("exit %d: out %q, err %q", got.code, got.out, got.err)
 	}
@@ -201,6 +204,20 @@ scrapers:
 	)
 	if _, err := os.Stat("none.db"); err == nil {
 		t.Error("a store was made")
+	}
+}
+
+func TestReasonOfACancelIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	for want, l := range map[string]app.JobLine{
+		"enough":                       {State: vedette.JobCancelled, Cancel: "enough"},
+		"cancelled: enough (exit 3)":   {State: vedette.JobCancelled, Cancel: "enough", Error: "cancelled: enough (exit 3)"},
+		"enough; exit 3":               {State: vedette.JobStarted, Cancel: "enough", Error: "exit 3"},
+		"attempt 2 of 2: done at last": {State: vedette.JobSucceeded, Cancel: "too late", Result: "done at last", Attempt: 2, MaxAttempts: 2},
+	} {
+		if got := jobSays(l); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 
@@ -232,7 +249,7 @@ func TestWrongUsageOfScrapersAndJobs(t *testing.T) {
 		step{"scrapers list -o xml", exitUsage, `want one of table`},
 		step{"scrapers list", exitFailed, `vedette init`},
 		step{"scrapers list --store memory:", exitFailed, `its own process alone`},
-		step{"scrapers list --store sqlite:nothere.db", exitFailed, `nothere.db`},
+		step{"scrapers list --store sqlite:nothere.db", exitFailed, `^vedette: open store nothere.db: .*vedette up makes it`},
 		step{"run", exitUsage, `which scraper\?`},
 		step{"run a --params [1]", exitUsage, `is no JSON object`},
 		step{"run a --priority hihg", exitUsage, `did you mean high\?`},
@@ -250,6 +267,9 @@ func TestWrongUsageOfScrapersAndJobs(t *testing.T) {
 		step{"up --queue nonsense http://127.0.0.1:1/", exitFailed, `nonsense`},
 		step{"up --store redis://127.0.0.1:1 http://127.0.0.1:1/", exitUsage, `neither results nor states nor incidents`},
 	)
+	walk(t, file(t, "store: memory\nscrapers: [{nme: a, handler: exce}]\n"),
+		step{"up", exitFailed, `has no name.*unknown key nme.*no handler "exce": did you mean exec`},
+		step{"up --role schedule", exitFailed, `^[^\n]*has no name[^\n]*(\n +[^\n]*){2}\n[^\n]*unknown key nme[^\n]*(\n +[^\n]*){2}\n$`})
 	for _, text := range []string{"- {name: a, handler: exce}\n", "scrapers: {name: a, handler: exce}\n", "{name: a, handler: exce}\n"} {
 		walk(t, "", step{"scrapers put " + file(t, text), exitFailed, `vedette.yaml:1:\d+: error: scrapers\[0\].handler: there is no handler "exce": did you mean exec\?`})
 	}

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -106,7 +108,7 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	}
 	a, err := app.New(cfg)
 	if err != nil {
-		return err
+		return f.allMistakes(cfg.File, err)
 	}
 	a.Listen(address(f.listen, a.File()))
 	if f.output == "jsonl" {
@@ -118,8 +120,21 @@ func up(ctx context.Context, s streams, f upFlags, urls []string) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	go obey(ctx, stop, signals, a, cfg.Log)
-	fmt.Fprintf(s.err, "vedette: %s%s %s, results %s; stop with Ctrl-C\n", f.who(a.File()), holds(a.File()), where, way(a))
+	fmt.Fprintf(s.err, "vedette: %s%s %s, %s; stop with Ctrl-C\n", f.who(a.File()), holds(a.File()), where, way(a))
 	return a.Run(ctx)
+}
+
+// allMistakes is err, or with the mistakes of a file also the handlers in it that nobody has: New
+// leaves those to Run, since a program may make some known in between.
+func (f *upFlags) allMistakes(path string, err error) error {
+	if _, ok := errors.AsType[manifest.Errors](err); !ok {
+		return err
+	}
+	opt := manifest.Options{AnyHandler: len(f.roles) > 0 && !slices.Contains(f.roles, "work")}
+	if _, all := loadWith(path, opt); all != nil {
+		return all
+	}
+	return err
 }
 
 // address is where to serve: the flag beats the file, so that processes can share one.
