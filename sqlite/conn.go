@@ -17,6 +17,10 @@ import (
 // to the driver without database/sql, whose locks and conversions cost as much as the driver's
 // own work on a row. Statements run to their end: a context that can end makes the driver
 // start a goroutine for each.
+//
+// SQLite looks at what is bound to a limit, and to what an order begins behind, when it prepares a
+// statement, and prepares it anew whenever something else is bound. Statements that are run for each
+// call write ? + 0 and +? there, to be prepared once.
 type conn struct {
 	driver.Conn
 	stmts map[string]driver.StmtExecContext

@@ -93,7 +93,7 @@ func (t *tx) append(entries []vedette.Entry) error {
 		seq, known := last[e.Topic]
 		if !known {
 			var err error
-			if seq, err = t.int("select coalesce(max(seq), 0) from entries where topic = ?", e.Topic); err != nil {
+			if seq, err = t.int("select coalesce(max(seq), 0) from entries where topic = +?", e.Topic); err != nil {
 				return err
 			}
 			t.topics = append(t.topics, e.Topic)
@@ -129,7 +129,7 @@ func (f feed) Read(ctx context.Context, topic string, after int64, n int) ([]ved
 func (f feed) next(ctx context.Context, topic string, after int64, n int) ([]vedette.Entry, error) {
 	more, leave := f.s.tails.follow(topic)
 	defer leave()
-	page, err := f.page(ctx, "where topic = ? and seq > ? order by seq limit ?", topic, after, int64(n))
+	page, err := f.page(ctx, "where topic = +? and seq > ? order by seq limit ? + 0", topic, after, int64(n))
 	if err != nil || len(page) > 0 {
 		return page, err
 	}
@@ -155,7 +155,7 @@ func (f feed) page(ctx context.Context, text string, args ...any) (page []vedett
 }
 
 func (f feed) Last(ctx context.Context, topic string, n int) ([]vedette.Entry, error) {
-	page, err := f.page(ctx, "where topic = ? order by seq desc limit ?", topic, int64(n))
+	page, err := f.page(ctx, "where topic = +? order by seq desc limit ? + 0", topic, int64(n))
 	if err != nil {
 		return nil, fmt.Errorf("read topic %q: %w", topic, err)
 	}

@@ -124,7 +124,7 @@ func (t *tx) settleLane(num int64) error {
 	err := t.query(func(row []driver.Value) error {
 		head = append(head, row...)
 		return nil
-	}, "select priority, run_at, id from jobs where lane = ? and state = 2 order by priority, run_at, id limit 1", num)
+	}, "select priority, run_at, id from jobs where lane = +? and state = 2 order by priority, run_at, id limit 1", num)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ const promoteMost = 2000
 
 // promote makes ready what time alone kept from it.
 func (t *tx) promote() error {
-	due, err := t.rows("select "+rowColumns+" from jobs where state in (1, 4) and run_at <= ? order by run_at limit ?", t.now, int64(promoteMost))
+	due, err := t.rows("select "+rowColumns+" from jobs where state in (1, 4) and run_at <= ? order by run_at limit ? + 0", t.now, int64(promoteMost))
 	for _, r := range due {
 		if err == nil {
 			err = t.enter(r)

@@ -139,10 +139,21 @@ const (
 
 // dig moves what was buried from the table of live jobs to history.
 func (t *tx) dig() error {
-	for i := range t.buried {
-		if _, err := t.exec("delete from jobs where id = ?", t.buried[i][:]); err != nil {
-			return fmt.Errorf("end job %s: %w", t.buried[i], err)
+	const drop = "delete from jobs where id in (?"
+	some := drop + strings.Repeat(", ?", graves-1) + ")"
+	for rest := t.buried; len(rest) > 0; {
+		text, n := drop+")", 1
+		if len(rest) >= graves {
+			text, n = some, graves
 		}
+		args := make([]any, n)
+		for i := range args {
+			args[i] = rest[i][:]
+		}
+		if _, err := t.exec(text, args...); err != nil {
+			return fmt.Errorf("end job %s: %w", rest[0], err)
+		}
+		rest = rest[n:]
 	}
 	many := onePast + strings.Repeat(", (?, ?, ?, ?, ?, ?)", graves-1)
 	for rest := t.graves; len(rest) > 0; {

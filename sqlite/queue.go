@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/vedettehq/vedette"
 )
@@ -112,6 +113,9 @@ func (t *tx) claimOf(name string, n int, o owner) (jobs []vedette.Job, err error
 			}
 			jobs = append(jobs, j)
 		}
+		if err := t.own(rows); err != nil {
+			return nil, err
+		}
 		if last {
 			break
 		}
@@ -123,9 +127,9 @@ func (t *tx) claimOf(name string, n int, o owner) (jobs []vedette.Job, err error
 // follows has to be asked for again where a start may have closed lanes.
 func (t *tx) first(num int64, n int) (rows []*row, last bool, err error) {
 	const (
-		open = "select priority, run_at, job from lanes where queue = ? and held = 0 order by priority, run_at, job limit 1"
-		free = "select " + rowColumns + " from jobs where lane = ? and state = 2"
-		most = " order by priority, run_at, id limit ?"
+		open = "select priority, run_at, job from lanes where queue = +? and held = 0 order by priority, run_at, job limit 1"
+		free = "select " + rowColumns + " from jobs where lane = +? and state = 2"
+		most = " order by priority, run_at, id limit ? + 0"
 	)
 	var head []driver.Value
 	err = t.query(func(row []driver.Value) error {
@@ -153,7 +157,7 @@ func (t *tx) first(num int64, n int) (rows []*row, last bool, err error) {
 	return append(rows, r), false, err
 }
 
-// start gives r of a queue to an owner.
+// start gives r of a queue to an owner, for own to write.
 func (t *tx) start(r *row, o owner, queue int64) (j vedette.Job, err error) {
 	if r.flags != 0 {
 		var said *vedette.Job
@@ -173,13 +177,44 @@ func (t *tx) start(r *row, o owner, queue int64) (j vedette.Job, err error) {
 	r.lane, r.state, r.owner, r.started, r.beat = queue, started, o.num, t.now, o.beats
 	r.epoch++
 	r.attempt++
-	_, err = t.exec("update jobs set lane = ?, state = 3, owner = ?, life = ? where id = ?", r.lane, r.owner, r.stored(), r.id[:])
-	if err != nil {
-		return j, err
-	}
 	j, err = r.job()
 	j.Owner = o.name
 	return j, err
+}
+
+// owned is how many jobs one statement gives to an owner.
+const owned = 25
+
+// own writes that rows, all of one queue, are started. Those that were never claimed before differ in
+// their IDs alone, and so one statement does for many.
+func (t *tx) own(rows []*row) error {
+	const one = "update or fail jobs set lane = ?, state = 3, owner = ?, life = ? where id in (?"
+	many := one + strings.Repeat(", ?", owned-1) + ")"
+	for len(rows) > 0 {
+		text, n := one+")", 1
+		if len(rows) >= owned && alike(rows[:owned]) {
+			text, n = many, owned
+		}
+		args := append(make([]any, 0, 3+n), rows[0].lane, rows[0].owner, rows[0].stored())
+		for _, r := range rows[:n] {
+			args = append(args, r.id[:])
+		}
+		if _, err := t.exec(text, args...); err != nil {
+			return fmt.Errorf("job %s: %w", rows[0].id, err)
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// alike says whether rows have the same life, and nothing behind it.
+func alike(rows []*row) bool {
+	for _, r := range rows {
+		if r.life != rows[0].life || len(r.tail) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Pause stops claims, as [vedette.Queues] says.

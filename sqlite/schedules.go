@@ -41,7 +41,7 @@ func (c *conn) cursors(text string, args ...any) (all []vedette.Cursor, err erro
 
 func (s schedules) List(ctx context.Context, after vedette.ScraperID, n int) (page []vedette.Cursor, err error) {
 	err = s.s.read(ctx, func(c *conn) (err error) {
-		page, err = c.cursors("where scraper > ? order by scraper limit ?", string(after), int64(n))
+		page, err = c.cursors("where scraper > ? order by scraper limit ? + 0", string(after), int64(n))
 		return err
 	})
 	if err != nil {
@@ -53,7 +53,7 @@ func (s schedules) List(ctx context.Context, after vedette.ScraperID, n int) (pa
 func (s schedules) Due(ctx context.Context, n int) (due []vedette.Cursor, next time.Time, err error) {
 	err = s.s.read(ctx, func(c *conn) error {
 		v := newViewer(c)
-		due, err = c.cursors("where at <> 0 and at <= ? order by at, scraper limit ?", v.now, int64(n))
+		due, err = c.cursors("where at <> 0 and at <= ? order by at, scraper limit ? + 0", v.now, int64(n))
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (s schedules) Due(ctx context.Context, n int) (due []vedette.Cursor, next t
 
 // liveOf returns the live jobs of a scraper by ID, without what may be large.
 func (v *viewer) liveOf(id vedette.ScraperID) (all []vedette.Job, err error) {
-	rows, err := v.rows("select "+rowColumns+" from live cross join jobs on jobs.id = job where scraper = ? order by job", string(id))
+	rows, err := v.rows("select "+rowColumns+" from live cross join jobs on jobs.id = job where scraper = +? order by job", string(id))
 	for _, r := range rows {
 		j, err := v.show(r)
 		if err != nil {
