@@ -1,6 +1,9 @@
 package worker
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // hands are the goroutines that run handlers. One that is done with a run takes the next that has
 // none, or rests until it is needed, with the stack that it has grown. The Worker's lock guards
@@ -24,7 +27,8 @@ func newHands() hands { return hands{call: make(chan struct{}, 1)} }
 func (w *Worker) hand(runs []*run) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hands.ready = append(w.hands.ready, runs...)
+	h := &w.hands
+	h.ready, h.next = append(slices.Delete(h.ready, 0, h.next), runs...), 0
 	w.summon()
 }
 
