@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,7 +122,8 @@ func (p *plant) blows() []blow {
 		{"stop and start a worker", 2, func() { p.renew(p.any(p.workers)) }},
 		{"stop and start a scheduler", 1, func() { p.renew(p.any(p.schedulers)) }},
 		{"freeze a worker past its lease", 2, func() { p.any(p.workers).freeze(past) }},
-		{"freeze a scheduler past its lease", 2, func() { p.any(p.schedulers).freeze(past) }},
+		{"freeze a scheduler past its lease", 1, func() { p.any(p.schedulers).freeze(past) }},
+		{"freeze a leader that has asked what is due", 1, func() { p.freezeAt("due", past) }},
 		{"hold up a worker's words past its lease", 1, func() { p.late(p.any(p.workers)) }},
 		{"hold up what a worker is told past its lease", 1, func() { hold(p.any(p.workers), storetest.ToClient, past) }},
 		{"hold up a scheduler", 1, func() {
@@ -131,6 +133,32 @@ func (p *plant) blows() []blow {
 		{"cut all connections", 1, func() { p.cut() }},
 		{"cut in the middle of changes", 2, func() { p.cutChanges() }},
 	}
+}
+
+// freezeAt freezes the leader when it says a word, and any scheduler if none does for a while.
+func (p *plant) freezeAt(word string, during func()) {
+	said := make(chan *process, len(p.schedulers))
+	var first atomic.Bool
+	for _, one := range p.schedulers {
+		one.proxy.CutWhen(func(chunk []byte) bool {
+			if bytes.Contains(chunk, []byte(word)) && first.CompareAndSwap(false, true) {
+				one.signal(syscall.SIGSTOP)
+				said <- one
+			}
+			return false
+		}, false)
+	}
+	var one *process
+	select {
+	case one = <-said:
+	case <-time.After(5 * time.Second):
+		first.Store(true)
+		one = p.any(p.schedulers)
+	}
+	for _, s := range p.schedulers {
+		s.proxy.CutWhen(nil, false)
+	}
+	one.freeze(during)
 }
 
 // renew lets a process end as it is told to, and begin anew.
