@@ -222,6 +222,10 @@ func (a *App) listen(ctx context.Context) (net.Listener, error) {
 	return l, nil
 }
 
+// lastWords is how long answers may take that were begun before a stop. The leader resigns after
+// them, and that must not take long.
+const lastWords = 100 * time.Millisecond
+
 // serve answers over HTTP until told to stop.
 func (a *App) serve(l net.Listener) vedette.Part {
 	return vedette.PartFunc(func(ctx context.Context) error {
@@ -237,7 +241,7 @@ func (a *App) serve(l net.Listener) vedette.Part {
 			return fmt.Errorf("serve http: %w", err)
 		case <-ctx.Done():
 		}
-		stop, cancel := context.WithTimeout(context.Background(), time.Second)
+		stop, cancel := context.WithTimeout(context.Background(), lastWords)
 		defer cancel()
 		if err := server.Shutdown(stop); err != nil {
 			_ = server.Close() // a client that does not let go must not hold us
