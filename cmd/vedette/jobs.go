@@ -238,6 +238,9 @@ func logLine(s streams, format string) func(app.LogLine) error {
 				level = levelColor(l.Level).Sprint(level)
 			}
 			line := []string{l.At.Local().Format("15:04:05.000"), level, oneLine(l.Msg)}
+			if l.Attempt > 1 {
+				line = append(line, fmt.Sprintf("attempt=%d", l.Attempt))
+			}
 			for _, key := range slices.Sorted(maps.Keys(l.Attrs)) {
 				line = append(line, oneLine(fmt.Sprintf("%s=%v", key, l.Attrs[key])))
 			}

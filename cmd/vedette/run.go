@@ -91,6 +91,9 @@ func (f *runFlags) push(ctx context.Context, s streams, d *app.Desk, name string
 	if err != nil {
 		return err
 	}
+	if idle := whyIdle(ctx, d, line.Queue); idle != "" {
+		words(s, "job %s waits: %s", line.ID, idle)
+	}
 	if !f.wait {
 		return asked(s, f.format, line)
 	}
@@ -106,6 +109,18 @@ func (f *runFlags) push(ctx context.Context, s streams, d *app.Desk, name string
 		return exitCode(exitFailed)
 	}
 	return err
+}
+
+// whyIdle says why nobody begins a job of a queue now, or "".
+func whyIdle(ctx context.Context, d *app.Desk, queue string) string {
+	if alive, err := d.Members(ctx); err == nil && alive["work"] == 0 {
+		return "no process works, vedette up does"
+	}
+	queues, err := d.Queues(ctx)
+	if err == nil && slices.ContainsFunc(queues, func(l app.QueueLine) bool { return l.Name == queue && l.Paused }) {
+		return fmt.Sprintf("its queue is paused, vedette queues resume %s lets it go on", queue)
+	}
+	return ""
 }
 
 // ended prints the result of a job, or what went wrong.

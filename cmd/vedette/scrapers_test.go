@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -204,6 +205,47 @@ scrapers:
 	)
 	if _, err := os.Stat("none.db"); err == nil {
 		t.Error("a store was made")
+	}
+}
+
+func TestRunSaysWhyNobodyBeginsIt(t *testing.T) {
+	t.Parallel()
+	config := scraping(t, "")
+	walk(t, config,
+		step{"run fine", exitOK, `^[0-9a-f-]{36}\n$`},
+		step{"queues pause default", exitOK, "paused"},
+		step{"run slow-one", exitFailed, "did you mean"},
+		step{"run shop/slow-one", exitOK, `waits: its queue is paused, vedette queues resume default lets it go on\n`},
+	)
+	idle := file(t, fmt.Sprintf("store: sqlite:%s\nhttp: {listen: ''}\nscrapers: [{name: a, handler: exec, params: {argv: [a]}}]\n", filepath.Join(t.TempDir(), "idle.db")))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{"up", "--role", "schedule", "-c", idle}, streams{strings.NewReader(""), io.Discard, io.Discard})
+	}()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if got := vedetteCmd(t, "scrapers", "get", "a", "-c", idle); got.code == exitOK {
+			break
+		}
+	}
+	walk(t, idle, step{"run a", exitOK, `waits: no process works, vedette up does\n`})
+	cancel()
+	if code := <-done; code != exitOK {
+		t.Errorf("up: exit %d", code)
+	}
+}
+
+func TestLogsTellAttemptsApart(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	show := logLine(streams{out: &out}, "table")
+	for attempt := 1; attempt <= 2; attempt++ {
+		if err := show(app.LogLine{Msg: "looking", Attempt: attempt, Attrs: map[string]any{"shop": 7}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !regexp.MustCompile(`^\S+ INFO  looking shop=7\n\S+ INFO  looking attempt=2 shop=7\n$`).MatchString(out.String()) {
+		t.Errorf("got %s", out.String())
 	}
 }
 
