@@ -24,7 +24,7 @@ const (
 			case when j.attempts is not null then j.attempts || ` + attemptThat + `'state', ` + stateName + `, 'error', coalesce(u.error, '')) end as attempts,
 			j.said
 	), h as (` + bury + `)
-	select array_agg(id), array_agg(epoch), limits_leave(array_agg(lane) filter (where lane is not null)) from x`
+	select count(*), null, limits_leave(array_agg(lane) filter (where lane is not null)) from x`
 
 	// jobColumns are what a job takes along into history as it is, of jobs as j.
 	jobColumns = "j.id, j.run_at, j.created_at, j.started_at, j.attempt, j.keep, j.queue, j.handler, j.owner, j.scraper, j.fire_at, j.cancel, j.body"
@@ -92,7 +92,8 @@ const (
 
 // An ending is some ends on their way.
 type ending struct {
-	ends  []vedette.End
+	ends  []*vedette.End                   // each claim once, in the order of IDs
+	last  int                              // how many are not to run again, which the first step ends
 	found map[vedette.Ref]vedette.JobState // what was said of claims that ended now or before
 	rings []ring
 }
@@ -119,8 +120,8 @@ func (q queue) Finish(ctx context.Context, ends ...vedette.End) (stale []vedette
 
 // finish returns what was said of claims that ended now or before.
 func (q queue) finish(ctx context.Context, ends []vedette.End) (map[vedette.Ref]vedette.JobState, error) {
-	e := &ending{ends: ends}
-	steps := e.steps()
+	e := &ending{}
+	steps := e.steps(ends)
 	err := q.inDay(ctx, func(c *pgx.Conn) error {
 		e.found, e.rings = make(map[vedette.Ref]vedette.JobState, len(ends)), nil
 		return q.s.hurry(ctx, c, patience, func() error { return e.run(ctx, c, steps) })
@@ -177,16 +178,16 @@ func again(e *vedette.End) bool {
 	return e.State == vedette.JobPending || e.State == vedette.JobRetrying
 }
 
-// steps returns what ends the claims, each named once, in the order of IDs.
-func (e *ending) steps() []step {
-	order := make([]*vedette.End, len(e.ends))
-	for i := range e.ends {
-		order[i] = &e.ends[i]
+// steps returns what ends the claims.
+func (e *ending) steps(ends []vedette.End) []step {
+	order := make([]*vedette.End, len(ends))
+	for i := range ends {
+		order[i] = &ends[i]
 	}
 	slices.SortStableFunc(order, func(a, b *vedette.End) int {
 		return cmp.Or(slices.Compare(a.Job[:], b.Job[:]), cmp.Compare(a.Epoch, b.Epoch))
 	})
-	order = slices.CompactFunc(order, func(a, b *vedette.End) bool { return a.Ref == b.Ref })
+	order = slices.CompactFunc(order, func(a, b *vedette.End) bool { return a.Ref == b.Ref }) // the first word counts
 	oids := []uint32{oidUUID, oidInt8, oidInt2, oidText, oidText, oidTime}
 	last, more, claims := rows{oids: oids[:5], buf: make([]byte, 0, 64*len(order))}, rows{oids: oids}, rows{oids: oids[:2]}
 	for _, one := range order {
@@ -197,6 +198,7 @@ func (e *ending) steps() []step {
 			last.add(func(b row) row { return endRow(b, one) })
 		}
 	}
+	e.ends, e.last = order, last.n
 	var steps []step
 	if last.n > 0 {
 		steps = append(steps, over("move jobs to history", finishJobs, &last).as("finish"))
@@ -226,17 +228,14 @@ func (e *ending) run(ctx context.Context, c *pgx.Conn, steps []step) error {
 	if err != nil {
 		return err
 	}
-	ended := make(map[vedette.Ref]bool, len(e.ends))
+	ended := map[vedette.Ref]bool{} // of those to run again
 	for _, r := range got {
 		e.read(r, ended)
 	}
+	all := e.last > 0 && cells(got[0].Rows[0]).int(0) == int64(e.last)
 	missed := rows{oids: []uint32{oidUUID, oidInt8}}
-	for i := range e.ends {
-		one := &e.ends[i]
-		if _, known := e.found[one.Ref]; known {
-			continue // and the first word counts
-		}
-		if ended[one.Ref] {
+	for _, one := range e.ends {
+		if ended[one.Ref] || all && !again(one) {
 			e.found[one.Ref] = one.State
 		} else {
 			missed.add(func(b row) row { return claimRow(b, one.Ref) })

@@ -194,9 +194,8 @@ func TestFinishLooksForJobsByID(t *testing.T) {
 	pushMany(t, s, 3000)
 	jobs := take(t, s, "w", 3000)
 	pgtest.Exec(t, url, "analyze jobs")
-	e := &ending{ends: []vedette.End{{Ref: jobs[0].Ref(), State: vedette.JobSucceeded}}}
-	c := connect(t, url)
-	if err := e.steps()[0].prepare(t.Context(), c.PgConn()); err != nil {
+	c, said := connect(t, url), []vedette.End{{Ref: jobs[0].Ref(), State: vedette.JobSucceeded}}
+	if err := new(ending).steps(said)[0].prepare(t.Context(), c.PgConn()); err != nil {
 		t.Fatal(err)
 	}
 	for range 8 { // of which the last have a plan for all values

@@ -87,3 +87,25 @@ func TestManyCallersShareRoundTrips(t *testing.T) {
 		t.Errorf("%d jobs are left", left)
 	}
 }
+
+func TestEachEndOfACallIsTold(t *testing.T) {
+	s, _ := openNew(t)
+	beatFor(t, s, "w")
+	push(t, s, plainJob(), plainJob(), plainJob())
+	jobs := take(t, s, "w", 3)
+	finish(t, s, jobs[0])
+	again := jobs[2].Ref()
+	again.Epoch++
+	stale, err := s.Queue().Finish(t.Context(),
+		vedette.End{Ref: jobs[0].Ref(), State: vedette.JobFailed}, // another word came first
+		vedette.End{Ref: jobs[1].Ref(), State: vedette.JobSucceeded},
+		vedette.End{Ref: again, State: vedette.JobPending}, // was never claimed so
+		vedette.End{Ref: again, State: vedette.JobSucceeded},
+		vedette.End{Ref: jobs[2].Ref(), State: vedette.JobPending})
+	if want := []vedette.Ref{jobs[0].Ref(), again, again}; err != nil || !slices.Equal(stale, want) {
+		t.Errorf("stale %v, %v, want %v", stale, err, want)
+	}
+	if got := []vedette.JobState{stateOf(t, s, jobs[1].ID), stateOf(t, s, jobs[2].ID)}; got[0] != vedette.JobSucceeded || got[1] != vedette.JobPending {
+		t.Errorf("jobs are %v", got)
+	}
+}
