@@ -17,6 +17,9 @@ import (
 const (
 	// leaseName is what leaders contend for.
 	leaseName = "schedule"
+	// look is how often those who do not lead look whether nobody does any more: who resigns is
+	// followed within twice that.
+	look = 100 * time.Millisecond
 	// poll is how long to wait at most until the cursors are looked at again.
 	poll = time.Second
 	// pace is how long to wait at least, so that scrapers of one second share transactions.
@@ -59,7 +62,7 @@ func New(c Config) (*Leader, error) {
 	c.History = cmp.Or(c.History, 30*when.Day)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	keeper, err := hold.New(hold.Config{
-		Leaser: c.Leases, Owner: c.Owner, Names: []string{leaseName}, TTL: c.TTL, Renew: c.Renew, Log: c.Log,
+		Leaser: c.Leases, Owner: c.Owner, Names: []string{leaseName}, TTL: c.TTL, Renew: c.Renew, Look: look, Log: c.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -40,6 +40,9 @@ type Config struct {
 	TTL      time.Duration // of a lease; 0 means 10s
 	Renew    time.Duration // how often to renew; 0 means 3s
 	BlindFor time.Duration // how long to go on while the store cannot be reached; 0 means 10m
+	// Look is how often to look, between renewals, whether a lease that another held is free; 0
+	// is never. It is for Names that are not shared.
+	Look time.Duration
 
 	Wall func() time.Time // the wall clock; nil means time.Now, tests make it jump
 	Log  *slog.Logger     // nil discards
@@ -96,16 +99,53 @@ func rotate(names []string, owner string) []string {
 func (k *Keeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(k.c.Renew)
 	defer tick.Stop()
-	for {
-		k.round(ctx)
+	var look <-chan time.Time
+	if k.c.Look > 0 {
+		looks := time.NewTicker(k.c.Look)
+		defer looks.Stop()
+		look = looks.C
+	}
+	for free := true; ; {
+		if free {
+			k.round(ctx)
+		}
 		select {
 		case <-tick.C:
+			free = true
 		case <-k.wake:
+			free = true
+		case <-look:
+			free = k.vacant(ctx)
 		case <-ctx.Done():
 			k.resign(context.WithoutCancel(ctx))
 			return nil
 		}
 	}
+}
+
+// vacant reports whether a lease can be had that another held: one that was given back is not to
+// wait until the next renewal.
+func (k *Keeper) vacant(ctx context.Context) bool {
+	k.mu.Lock()
+	asks := !k.blind && !time.Now().Before(k.calm) && len(k.held) < len(k.c.Names)
+	held := maps.Clone(k.held)
+	k.mu.Unlock()
+	if !asks {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.c.Renew)
+	defer cancel()
+	for _, name := range k.c.Names {
+		if _, ours := held[name]; ours {
+			continue
+		}
+		live, err := k.c.Leaser.List(ctx, name)
+		taken := slices.ContainsFunc(live, func(l vedette.Lease) bool { return l.Name == name })
+		if err != nil || !taken {
+			return true // what is wrong is found out by asking for it
+		}
+	}
+	return false
 }
 
 // Lease returns the lease of this name if it is held and may be trusted right now.
