@@ -20,7 +20,7 @@ type desks struct {
 }
 
 // A desk claims for all of one owner who want any jobs of the same queues: one statement a time
-// takes what they want together, and one of them polls for all. The lock of the desks guards it.
+// takes what they want together, and one poll waits for all. The lock of the desks guards it.
 type desk struct {
 	q     queue
 	key   string // "" is that of a desk for one call
