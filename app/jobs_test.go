@@ -309,6 +309,33 @@ func TestHandlerThatNobodyMadeKnownIsAMistakeWithItsPlace(t *testing.T) {
 	}
 }
 
+func TestItemsAreThoseOfTheAttemptThatCounts(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, app.Config{})
+	a.Handle("finds", vedette.HandlerFunc(func(ctx context.Context, t *vedette.Task) (string, error) {
+		if err := t.Emit(ctx, vedette.Raw(fmt.Sprintf(`{"attempt":%d}`, t.Job.Attempt))); err != nil || t.Job.Attempt > 1 {
+			return "", err
+		}
+		return "", vedette.RetryAfter(time.Millisecond, errors.New("not now"))
+	}))
+	run(t, a)
+	d, ctx := a.Desk(), t.Context()
+	if err := a.Scrape(ctx, vedette.Scraper{ID: "s", Job: vedette.Job{Handler: "finds", MaxAttempts: 2}}); err != nil {
+		t.Fatal(err)
+	}
+	j, err := d.Run(ctx, "s", app.RunRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j, err = d.Await(ctx, j.ID); err != nil || j.State != vedette.JobSucceeded || j.Attempt != 2 {
+		t.Fatalf("got %+v, %v", j, err)
+	}
+	var found []string
+	if err := d.Items(ctx, j.ID, func(item vedette.Raw) error { found = append(found, string(item)); return nil }); err != nil || fmt.Sprint(found) != `[{"attempt":2}]` {
+		t.Errorf("got %v, %v", found, err)
+	}
+}
+
 func TestOnlyThoseThatWorkNeedTheHandlersOfAFile(t *testing.T) {
 	a := newApp(t, app.Config{File: "vedette.yaml", Manifest: ticking("memory:"), Roles: []string{"schedule"}})
 	run(t, a)
