@@ -42,6 +42,18 @@ type ScraperLine struct {
 	Dropped int64       `json:"dropped"` // runs that were too late
 	Held    *vedette.ID `json:"held_by"` // the run whose failure holds the schedule
 	Next    []time.Time `json:"next,omitempty"`
+	Runs    []RunLine   `json:"runs,omitempty"` // the newest first
+}
+
+// A RunLine is one of the last runs of a scraper, in a few words.
+type RunLine struct {
+	Job        vedette.ID       `json:"job"`
+	State      vedette.JobState `json:"state"`
+	FireAt     *time.Time       `json:"fire_at,omitempty"`
+	StartedAt  *time.Time       `json:"started_at,omitempty"`
+	FinishedAt *time.Time       `json:"finished_at,omitempty"`
+	Result     string           `json:"result,omitempty"`
+	Error      string           `json:"error,omitempty"`
 }
 
 // A ScheduleLine is a schedule in the words of a file.
@@ -182,7 +194,10 @@ func notFound(noun, name string, words []string) error {
 	return err
 }
 
-// Upcoming returns a scraper with its next n due times.
+// lastRuns is how many runs are shown of a scraper.
+const lastRuns = 10
+
+// Upcoming returns a scraper with its next n due times and its last ten runs.
 func (d *Desk) Upcoming(ctx context.Context, name string, n int) (ScraperLine, error) {
 	s, err := d.Scraper(ctx, name)
 	if err != nil {
@@ -195,6 +210,15 @@ func (d *Desk) Upcoming(ctx context.Context, name string, n int) (ScraperLine, e
 	line := withCursor(NewScraperLine(s), cursors[s.ID])
 	if plan, err := schedule.Compile(s); err == nil && !s.Paused {
 		line.Next = plan.Upcoming(time.Now(), n)
+	}
+	runs, err := d.jobs.List(ctx, vedette.Job{Scraper: s.ID}, vedette.ID{}, lastRuns)
+	if err != nil {
+		return line, fmt.Errorf("list jobs: %w", err)
+	}
+	for _, j := range runs {
+		line.Runs = append(line.Runs, RunLine{
+			j.ID, j.State, timeOrNil(j.FireAt), timeOrNil(j.StartedAt), timeOrNil(j.FinishedAt), j.Result, j.Error,
+		})
 	}
 	return line, nil
 }

@@ -40,7 +40,7 @@ func alone(n *node) *node {
 	for _, item := range n.many() {
 		bare := *item
 		bare.keys = slices.DeleteFunc(slices.Clone(item.keys), func(e entry) bool {
-			return slices.Contains([]string{"origin", "version", "next_at", "last_at", "skipped", "dropped", "held_by", "next"}, e.key)
+			return slices.Contains([]string{"origin", "version", "next_at", "last_at", "skipped", "dropped", "held_by", "next", "runs"}, e.key)
 		})
 		out.items = append(out.items, &bare)
 	}

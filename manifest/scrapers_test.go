@@ -315,7 +315,7 @@ func TestPrioritiesHaveNames(t *testing.T) {
 
 func TestScrapersThatStandAlone(t *testing.T) {
 	for _, text := range []string{
-		"name: a\nhandler: mine\nversion: 7\nnext_at: null\norigin: b.yaml:1\n",
+		"name: a\nhandler: mine\nversion: 7\nnext_at: null\norigin: b.yaml:1\nruns: [{job: b}]\n",
 		`[{"name": "a", "handler": "mine", "rate": {}, "limit_key": "", "limit": 0}]`,
 		"scrapers: [{name: a, handler: mine}]\n",
 	} {

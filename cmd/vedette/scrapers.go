@@ -93,8 +93,8 @@ func newScrapersGet(s streams) *cobra.Command {
 	var f deskFlags
 	var n int
 	cmd := &cobra.Command{
-		Use: "get SCRAPER", Short: "Show one scraper, and its next due times",
-		Long: "Shows a scraper, by id or name, in the words of a configuration file, and its next due times.\nSecrets in its params are ***.",
+		Use: "get SCRAPER", Short: "Show one scraper, its next due times and its last runs",
+		Long: "Shows a scraper, by id or name, in the words of a configuration file, its next due times and\nits last ten runs. Secrets in its params are ***.",
 		Args: one("scraper"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkLimit(n); err != nil {
