@@ -31,13 +31,13 @@ const (
 
 	bury = `insert into job_history (id, finished_at, run_at, created_at, started_at, beat_at, epoch, attempt, keep, state, queue, handler,
 			owner, scraper, fire_at, cancel, result, error, body, attempts, said)
-		select x.id, now(), x.run_at, x.created_at, x.started_at, greatest(x.started_at, case when x.started_at is not null then o.beat_at end),
+		select x.id, greatest(now(), x.started_at), x.run_at, x.created_at, x.started_at, greatest(x.started_at, case when x.started_at is not null then o.beat_at end),
 			x.epoch, x.attempt, x.keep, x.state, x.queue, x.handler, x.owner, x.scraper, x.fire_at, x.cancel, x.result, x.error, x.body,
 			x.attempts, x.said
 		from x left join owners as o on o.name = x.owner`
 
 	// attemptThat begins what is kept of an attempt of jobs as j; state and error are to follow.
-	attemptThat = `jsonb_build_object('epoch', j.epoch, 'owner', j.owner, 'started_at', j.started_at, 'finished_at', now(), `
+	attemptThat = `jsonb_build_object('epoch', j.epoch, 'owner', j.owner, 'started_at', j.started_at, 'finished_at', greatest(now(), j.started_at), `
 
 	// stateName is the name of u.state.
 	stateName = "(array['scheduled', 'pending', 'started', 'retrying', 'succeeded', 'failed', 'dead', 'cancelled'])[u.state]"

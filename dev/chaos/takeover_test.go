@@ -16,9 +16,9 @@ import (
 const (
 	// runsElsewhere is how long a job may stand still whose worker is gone, at the defaults.
 	runsElsewhere = 15 * time.Second
-	// followsOn is how long schedules may stand still after a leader has resigned: whoever would lead
-	// asks for it with each renewal of leases, and a loaded machine takes its time to stop a process.
-	followsOn = 4 * time.Second
+	// followsOn is how long schedules may stand still after a leader has resigned: 200 ms, and what a
+	// loaded machine takes to stop a process.
+	followsOn = time.Second
 )
 
 const longChore = `

@@ -3,6 +3,7 @@ package group
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
@@ -115,14 +116,15 @@ func (g *Group[In, Out]) carry(ctx context.Context, f *flight, calls []*call[In,
 		all[i] = c.in
 	}
 	out, err := g.Do(ctx, all)
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	for i, c := range calls {
 		if c.err = err; err == nil {
 			c.out = out[i]
 		}
 		close(c.done)
 	}
+	runtime.Gosched() // those who have their answer may have more to ask: it goes along
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.flying--
 	g.fly()
 }

@@ -204,11 +204,13 @@ begin
 end $$;
 
 -- limits_promote makes ready, of each lane, as many of the first as may start, up to 1000 of them,
--- and returns the queues of those that it made so.
+-- and returns the queues of those that it made so. Where another transaction holds one of these, it
+-- asks to be looked at again soon.
 create function limits_promote(near bigint[]) returns text[] language plpgsql strict set search_path from current as $$
 declare
 	at timestamptz := clock_timestamp();
 	woken text[];
+	missed bigint[];
 begin
 	with free as (
 		select l.id, greatest(0, least(1000,
@@ -230,14 +232,18 @@ begin
 	), done as (
 		update jobs set state = 2 where id = any (array(select id from locked)) returning queue
 	)
-	select array_agg(distinct queue) into woken from done;
+	select (select array_agg(distinct queue) from done),
+			(select array_agg(distinct lane) from first where id not in (select id from locked))
+		into woken, missed;
 	update lanes as l set wake_at = w.at
 		from (
-			select l.id, case when greatest(r.clock, at) > at and exists (select from jobs where lane = l.id and state = 0)
+			select l.id, least(
+				case when l.id = any (missed) then at + interval '100 milliseconds' end,
+				case when l.every > 0 and greatest(r.clock, at) > at and exists (select from jobs where lane = l.id and state = 0)
 				then r.clock - greatest(0, l.burst - 1 - greatest(0, l.burst - ceil(extract(epoch from r.clock - at) * 1000000 / l.every)))
-					* l.every * interval '1 microsecond' end as at
-			from lanes as l join limits as r on r.key = l.rate_key
-			where l.id = any (near) and l.every > 0
+					* l.every * interval '1 microsecond' end) as at
+			from lanes as l left join limits as r on r.key = l.rate_key
+			where l.id = any (near) and (l.every > 0 or l.wake_at is not null or l.id = any (missed))
 		) as w
 		where l.id = w.id and l.wake_at is distinct from w.at;
 	return woken;
