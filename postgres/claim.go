@@ -37,7 +37,8 @@ func (s *Store) Queues() vedette.Queues { return queue{s} }
 // unless another has it, of each queue as many as those before leave room for. Candidates without
 // limits are started, the others are told of: limits_enter starts them, and then the claim goes on,
 // with the next queue at the earliest. What is locked stays where it is, so its place in the table
-// names it. Whoever claims must live, and holds its row so that no Rescue can end its claims before
+// names it; to ask for its state again would let the planner look through all that is ready instead. Whoever
+// claims must live, and holds its row so that no Rescue can end its claims before
 // they are made; it does not where there is nothing to claim, so that looking writes nothing.
 const (
 	claimOne = `c%d as materialized (
@@ -55,7 +56,7 @@ const (
 	), u as (
 		update jobs set state = 3, epoch = 1 - epoch, attempt = attempt + 1, owner = $1, started_at = now(),
 			beat = (select beats from o), unique_waiting = null
-		where ctid = any (array(select ctid from c where lane is null)) and state = 2 and exists (select from o)
+		where ctid = any (array(select ctid from c where lane is null)) and exists (select from o)
 		returning ` + claimColumns + `)
 	select ` + claimColumns + ` from u
 	union all
