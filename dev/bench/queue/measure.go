@@ -70,6 +70,9 @@ func measure(ctx context.Context, sys system, s size) (f figures, err error) {
 	if err := through(ctx, q, s.jobs/20, nil); err != nil {
 		return f, fmt.Errorf("warm up: %w", err)
 	}
+	if f.Wake, err = wakes(ctx, q, s.wakes); err != nil {
+		return f, fmt.Errorf("wake up: %w", err)
+	}
 	f.Insert, f.InsertCPU, f.InsertServer, err = meter(ctx, q, s.jobs, func() error { return q.insert(ctx, s.jobs) })
 	if err != nil {
 		return f, fmt.Errorf("insert: %w", err)
@@ -77,9 +80,6 @@ func measure(ctx context.Context, sys system, s size) (f figures, err error) {
 	f.Work, f.WorkCPU, f.WorkServer, err = meter(ctx, q, s.jobs, func() error { return through(ctx, q, s.jobs, func() error { return nil }) })
 	if err != nil {
 		return f, fmt.Errorf("work: %w", err)
-	}
-	if f.Wake, err = wakes(ctx, q, s.wakes); err != nil {
-		return f, fmt.Errorf("wake up: %w", err)
 	}
 	if s.both > 0 {
 		f.Both, f.BothCPU, f.BothServer, err = meter(ctx, q, s.both, func() error { return through(ctx, q, s.both, nil) })
