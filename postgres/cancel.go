@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -54,7 +55,7 @@ func (q queue) Cancel(ctx context.Context, reason string, ids ...vedette.ID) err
 // keeps the others from being claimed.
 func cancelled(ids []vedette.ID, reason string) []step {
 	all := row{}.uuids(ids)
-	oids, values := []uint32{oidUUIDs, oidText}, append(all[:len(all):len(all)], row{}.text(cmp.Or(clean(reason), "cancelled"))...)
+	oids, values := []uint32{oidUUIDs, oidText}, slices.Concat(all, row{}.text(cmp.Or(clean(reason), "cancelled")))
 	return []step{
 		with("lock jobs", lockJobs, oids[:1], all),
 		with("cancel jobs", cancelWaiting, oids, values),

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,11 +54,11 @@ func keyOf(owner string, n int, from []vedette.Want) (string, int) {
 	if n < 1 || slices.ContainsFunc(from, func(w vedette.Want) bool { return w.N > 0 && w.N < n }) {
 		return "", n
 	}
-	key := owner
+	names := []string{owner}
 	for _, w := range from {
-		key += "\x00" + w.Queue
+		names = append(names, w.Queue)
 	}
-	return key, n
+	return strings.Join(names, "\x00"), n
 }
 
 // wait waits for jobs at the desk for them.

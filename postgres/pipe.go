@@ -46,17 +46,15 @@ func (s step) as(name string) step {
 
 // byIndex goes before steps that are prepared: their plans are kept, and one that was made while a
 // table was small, sorting or reading all of it, would be kept when it no longer is.
-var byIndex = step{
-	doing: "ask for plans by index", name: "byindex",
-	sql: `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)`,
-}
+const byIndex = `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)`
 
 // pipe sends steps in one round trip and returns what each of them gave, in binary form. Outside
 // a transaction they are one. The error is that of the first step that failed; those behind it
 // were not made.
 func pipe(ctx context.Context, c *pgx.Conn, steps ...step) ([]*pgconn.Result, error) {
 	if slices.ContainsFunc(steps, func(s step) bool { return s.name != "" }) {
-		got, err := send(ctx, c, append([]step{byIndex}, steps...))
+		ask := step{doing: "ask for plans by index", sql: byIndex, name: "byindex"}
+		got, err := send(ctx, c, append([]step{ask}, steps...))
 		if err != nil {
 			return nil, err
 		}

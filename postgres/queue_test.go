@@ -59,13 +59,11 @@ func pushMany(t testing.TB, s *Store, n int) {
 	}
 }
 
-func beatFor(t testing.TB, s *Store, owner string, held ...vedette.Ref) []vedette.Order {
+func beatFor(t testing.TB, s *Store, owner string) {
 	t.Helper()
-	orders, err := s.Queue().Beat(context.Background(), owner, time.Hour, held...)
-	if err != nil {
+	if _, err := s.Queue().Beat(context.Background(), owner, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	return orders
 }
 
 func take(t testing.TB, s *Store, owner string, n int) []vedette.Job {
@@ -245,7 +243,8 @@ func TestHistoryGoesByDays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for more, err := true, error(nil); more; {
+	for more := true; more; {
+		var err error
 		if more, err = s.Queue().Retire(t.Context(), leads(t, s), time.Now().AddDate(0, 0, -7)); err != nil {
 			t.Fatal(err)
 		}

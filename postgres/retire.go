@@ -149,8 +149,7 @@ func (r *retiring) days(ctx context.Context) (more bool, err error) {
 	for _, d := range all {
 		switch {
 		case !d.attached || d.pending:
-			more, err = p.patiently(ctx, d, p.drop)
-			more = false
+			_, err = p.patiently(ctx, d, p.drop)
 		case !d.begins().Before(r.before):
 		case !d.ends().After(r.before) && d.ends().Before(time.Now()):
 			more, err = r.whole(ctx, p, d)

@@ -128,7 +128,7 @@ func (s schedules) Fire(ctx context.Context, leader vedette.Lease, fires ...vede
 		names = append(names, string(f.Scraper))
 	}
 	slices.Sort(names)
-	q := queue{s.s}
+	q := queue(s)
 	var rings []ring
 	err := q.inDay(ctx, func(c *pgx.Conn) error {
 		f := &firing{fires: fires, names: slices.Compact(names), of: map[vedette.ID]vedette.ScraperID{}}

@@ -37,7 +37,7 @@ func (q queue) take(ctx context.Context, owner string, n int, from []vedette.Wan
 		jobs, from, sleep, err = q.piece(ctx, owner, most, from)
 		all = append(all, jobs...)
 		if len(all) > 0 && err != nil {
-			return all, 0, nil // they are claimed, whatever comes of the others
+			return all, 0, nil //nolint:nilerr // they are claimed, whatever comes of the others
 		}
 		if err != nil || len(jobs) < most || len(all) >= n || len(from) == 0 {
 			return all, sleep, err

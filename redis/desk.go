@@ -186,7 +186,7 @@ func (d *desks) land(at *desk, jobs []vedette.Job, err error) bool {
 		}
 		close(c.done)
 	}
-	at.line, at.flying = append(left, rest...), 0
+	at.line, at.flying = slices.Concat(left, rest), 0
 	return len(at.line) > 0
 }
 

@@ -203,7 +203,7 @@ func TestWaitsSurviveTheirServer(t *testing.T) {
 		t.Error("Push to a server that is gone says that it did")
 	}
 	p.start()
-	<-followed // whatever it says, it does not hang
+	_ = <-followed // whatever it says, it does not hang
 	if stale, err := s.Queue().Finish(t.Context(), ends(held, vedette.JobSucceeded)...); err != nil || len(stale) > 0 {
 		t.Errorf("Finish after a restart: %v stale, %v", stale, err)
 	}

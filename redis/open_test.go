@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -29,10 +30,7 @@ func TestOpenRefusesServersThatLoseThings(t *testing.T) {
 		{"maxmemory_policy", "allkeys-lru", "set it to noeviction"},
 		{"aof_enabled", "0", "set appendonly yes"},
 	} {
-		info := map[string]string{}
-		for key, value := range good {
-			info[key] = value
-		}
+		info := maps.Clone(good)
 		info[c.key] = c.value
 		if err := refuse(info); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s:%s: %v, want %q", c.key, c.value, err, c.want)

@@ -109,7 +109,7 @@ func (s schedules) Fire(ctx context.Context, leader vedette.Lease, firings ...ve
 			return fmt.Errorf("fire schedules: %w", err)
 		}
 		a := answer{rest: []any{got}}
-		if (queue{s.s}).woken(&a); a.err != nil {
+		if queue(s).woken(&a); a.err != nil {
 			return fmt.Errorf("fire schedules: %w", a.err)
 		}
 		from = max(to, 1)

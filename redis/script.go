@@ -62,7 +62,7 @@ func scripts() map[string]*script {
 func newScript(flags, parts string) *script {
 	var b strings.Builder
 	b.WriteString("#!lua flags=" + flags + "\n")
-	for _, part := range strings.Fields(parts) {
+	for part := range strings.FieldsSeq(parts) {
 		text, err := files.ReadFile("lua/" + part + ".lua")
 		if err != nil {
 			panic(err) // it is part of the program

@@ -143,7 +143,7 @@ func (g *group) run(calls []*call) error {
 	}
 	if alone && calls[0].err != nil {
 		_, _ = g.exec("rollback")
-		return nil
+		return nil //nolint:nilerr // the call has its error
 	}
 	if g.ready {
 		if err := g.serve(); err != nil {

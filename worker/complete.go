@@ -110,7 +110,7 @@ func (c *completer) take(last time.Time) ([]ending, time.Duration) {
 	}
 	n = min(n, batchSize)
 	batch, rest := c.waiting[:n], c.waiting[n:]
-	c.waiting, c.spare = append(c.spare, rest...), nil
+	c.waiting, c.spare = append(c.spare, rest...), nil //nolint:gocritic // the two change places
 	clear(rest)
 	return batch, 0
 }
