@@ -109,8 +109,9 @@ func TestPushWhoseAnswerIsLostIsSaidAgain(t *testing.T) {
 		if _, err := far.Jobs().Push(t.Context(), jobs...); err == nil {
 			t.Fatalf("%s: Push whose answer is cut says that it is done", name)
 		}
+		c := connect(t, urlOf(near))
 		waitFor(t, "the jobs", func() bool {
-			return one[int](t, connect(t, urlOf(near)), "select count(*) from jobs where state = 2") == n
+			return one[int](t, c, "select count(*) from jobs where state = 2") == n
 		})
 		finish(t, near, take(t, near, "w", 1)...) // which is history then, and known all the same
 		if out, err := far.Jobs().Push(t.Context(), jobs...); err != nil || len(out) > 0 {
