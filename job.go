@@ -228,6 +228,17 @@ type End struct {
 	Error  string
 }
 
+// Err returns why no store takes e, as ErrRefused, or nil. Stores ask it, so that all of them refuse
+// the same.
+func (e End) Err() error {
+	switch e.State {
+	case JobPending, JobRetrying, JobSucceeded, JobFailed, JobDead, JobCancelled:
+		return nil
+	case JobScheduled, JobStarted:
+	}
+	return fmt.Errorf("job %s: no claim ends as %q: %w", e.Job, e.State, ErrRefused)
+}
+
 // Queues lets people stop and go on. It is safe for concurrent use.
 type Queues interface {
 	// Pause stops claims from these queues, Resume lets them go on. What runs goes on.

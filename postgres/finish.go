@@ -143,13 +143,10 @@ func staleOf(ends []vedette.End, found map[vedette.Ref]vedette.JobState) (stale 
 }
 
 func checkEnds(ends []vedette.End) error {
-	for _, e := range ends {
-		switch e.State {
-		case vedette.JobScheduled, vedette.JobStarted:
-		case vedette.JobPending, vedette.JobRetrying, vedette.JobSucceeded, vedette.JobFailed, vedette.JobDead, vedette.JobCancelled:
-			continue
+	for i := range ends {
+		if err := ends[i].Err(); err != nil {
+			return err
 		}
-		return fmt.Errorf("job %s: no claim ends as %q: %w", e.Job, e.State, vedette.ErrRefused)
 	}
 	return nil
 }

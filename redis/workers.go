@@ -17,10 +17,8 @@ func endArgs(ends []vedette.End) ([]any, error) {
 	var buf []byte
 	for i := range ends {
 		e := &ends[i]
-		switch e.State {
-		case vedette.JobPending, vedette.JobRetrying, vedette.JobSucceeded, vedette.JobFailed, vedette.JobDead, vedette.JobCancelled:
-		default:
-			return nil, fmt.Errorf("job %s: no claim ends as %q: %w", e.Job, e.State, vedette.ErrRefused)
+		if err := e.Err(); err != nil {
+			return nil, err
 		}
 		size := 64 + len(e.Result) + len(e.Error)
 		if cap(buf)-len(buf) < size {

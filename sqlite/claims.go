@@ -26,10 +26,8 @@ func (q queue) Finish(ctx context.Context, ends ...vedette.End) (stale []vedette
 
 func checkEnds(ends []vedette.End) error {
 	for i := range ends {
-		switch ends[i].State {
-		case vedette.JobPending, vedette.JobRetrying, vedette.JobSucceeded, vedette.JobFailed, vedette.JobDead, vedette.JobCancelled:
-		default:
-			return fmt.Errorf("job %s: no claim ends as %q: %w", ends[i].Job, ends[i].State, vedette.ErrRefused)
+		if err := ends[i].Err(); err != nil {
+			return err
 		}
 	}
 	return nil
