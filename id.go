@@ -10,7 +10,7 @@ import (
 
 // An ID is a UUIDv7 (RFC 9562), made by whoever makes the thing, so that saying it twice is
 // harmless. It begins with the time of making in microseconds: IDs sort by time. The zero ID
-// names nothing.
+// names nothing. Those of [ItemID] are of version 5 and follow from what they name, not from a time.
 type ID [16]byte
 
 // NewID returns a new ID of the time at, which [ID.Time] gives back to the microsecond. The

@@ -122,11 +122,20 @@ func (j Job) Err() error {
 // Ref returns what names the present claim of j.
 func (j Job) Ref() Ref { return Ref{j.ID, j.Epoch} }
 
+// Counts returns the epoch of the attempt by whose own word j ended, and false while j lives or if it
+// ended otherwise: its worker was lost, or it was cancelled while nobody ran it. Of all that attempts
+// found and left behind, only what that one did counts. It goes by Attempts, which [Jobs.Get] fills.
+func (j Job) Counts() (epoch int64, ok bool) {
+	if j.State.Live() || len(j.Attempts) == 0 {
+		return 0, false
+	}
+	// Whoever ends a job without its owner gives it another epoch, or another state.
+	last := j.Attempts[len(j.Attempts)-1]
+	return last.Epoch, last.Epoch == j.Epoch && last.State == j.State
+}
+
 // LogTopic is the topic of a [Feed] that holds what a job logs.
 func LogTopic(id ID) string { return "job/" + id.String() }
-
-// ItemsTopic is the topic of a [Feed] that holds what a job found.
-func ItemsTopic(id ID) string { return LogTopic(id) + "/items" }
 
 // An Attempt is one try to do a Job.
 type Attempt struct {

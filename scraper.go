@@ -141,8 +141,9 @@ type Task struct {
 	Job Job
 	Log *slog.Logger // its lines are kept under [LogTopic]
 	KV  KV           // what the scraper remembers between runs, under [StateKey]
-	// Emit keeps what the run found, JSON each, under [ItemsTopic]. It is safe for concurrent
-	// use, and items are in the order of its calls.
+	// Emit keeps what the run found, JSON each, as [Item]s under [ItemsTopic]. It is safe for
+	// concurrent use, and items are in the order of its calls. After an error they may be kept or
+	// not: emitted again they are the same items.
 	Emit func(ctx context.Context, items ...Raw) error
 }
 

@@ -19,6 +19,8 @@ func finishCases() map[string]func(*desk) {
 		"keeps each attempt":                  testAttempts,
 		"refuses what no claim ends with":     testFinishRefuses,
 		"refuses who is not the owner":        testFinishZombie,
+		"says which attempt counts":           testCounts,
+		"lets no attempt count that was lost": testCountsNone,
 	}
 }
 
