@@ -163,7 +163,9 @@ func (w *Worker) start(ctx context.Context, l *life, jobs []vedette.Job) {
 	for i, j := range jobs {
 		runs[i] = w.newRun(l, j, began)
 	}
-	w.begin(l, runs)
+	if !w.begin(l, runs) {
+		return
+	}
 	if ctx.Err() == nil {
 		w.hand(runs)
 		return
@@ -174,20 +176,25 @@ func (w *Worker) start(ctx context.Context, l *life, jobs []vedette.Job) {
 	}
 }
 
-// begin takes slots for runs.
-func (w *Worker) begin(l *life, runs []*run) {
+// begin takes slots for runs. It reports false, and drops them, if their life is over: who buried it
+// would not come again for them.
+func (w *Worker) begin(l *life, runs []*run) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if l.ctx.Err() != nil {
+		for _, r := range runs {
+			r.drop()
+		}
+		return false
+	}
 	w.running += len(runs)
 	for _, r := range runs {
 		w.hold(r)
 		if r.share >= 0 {
 			w.shares[r.share].running++
 		}
-		if l.ctx.Err() != nil {
-			r.cancel(vedette.ErrLeaseLost)
-		}
 	}
+	return true
 }
 
 // release frees the slot of a run. The lock is held.

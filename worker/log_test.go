@@ -247,6 +247,35 @@ func TestItemsAreNumberedAndKeptAtOnce(t *testing.T) {
 	})
 }
 
+// The items of an Emit that failed may be kept: a number never stands for two of them.
+func TestOtherItemsAfterAFailureHaveOtherNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g *rig
+		g = start(t, func(ctx context.Context, t *vedette.Task) (string, error) {
+			item := vedette.Raw(`1`)
+			g.feed.fail(errAway)
+			err := errors.Join(t.Emit(ctx, item, vedette.Raw(`2`)), t.Emit(ctx, item, vedette.Raw(`2`)))
+			g.feed.fail(nil)
+			item[0] = '3' // what was emitted is the handler's again
+			return "", errors.Join(t.Emit(ctx, item), t.Emit(ctx, vedette.Raw(`4`)), expect(err, errAway))
+		})
+		synctest.Wait()
+		id := g.push()
+		g.want(id, vedette.JobSucceeded)
+		if diff := cmp.Diff([]string{`{"epoch":1,"n":3,"item":3}`, `{"epoch":1,"n":4,"item":4}`}, g.items(id)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// expect returns an error unless err is want.
+func expect(err, want error) error {
+	if errors.Is(err, want) {
+		return nil
+	}
+	return fmt.Errorf("got %w, want %w", err, want)
+}
+
 func TestItemsThatAreNoneAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var errs []error

@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,6 +69,14 @@ func (w *Worker) place(queue string) int {
 // cancel ends the ctx of the handler.
 func (r *run) cancel(cause error) { r.end(cause) }
 
+// drop frees what the ctx of the handler holds.
+func (r *run) drop() {
+	if r.free != nil {
+		r.free()
+	}
+	r.cancel(nil)
+}
+
 // now is the store's time, as far as the answer to the claim told it: ours may be wrong.
 func (r *run) now() time.Time { return r.job.StartedAt.Add(time.Since(r.began)) }
 
@@ -125,10 +132,7 @@ func stack() []byte {
 // done is told that the handler has returned, or has not been called.
 func (w *Worker) done(r *run, result string, err error) {
 	e := ending{run: r, End: outcome(r, result, err), took: time.Since(r.began)}
-	if r.free != nil {
-		r.free()
-	}
-	r.cancel(nil)
+	r.drop()
 	r.items.close()
 	r.log.close()
 	w.mu.Lock()
@@ -167,17 +171,4 @@ func (r *run) nag(log *slog.Logger) {
 		log.Warn("handler does not end when told to, it keeps its slot",
 			"job", r.job.ID, "handler", r.job.Handler, "cause", context.Cause(r.ctx))
 	}
-}
-
-// items numbers what a run emits.
-type items struct {
-	mu     sync.Mutex
-	n      int64
-	closed bool
-}
-
-func (i *items) close() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.closed = true
 }
