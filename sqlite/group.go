@@ -92,6 +92,7 @@ func (s *Store) commit(w *conn) {
 	s.put(calls[g.done:])
 	g.tell(calls[:g.done])
 	s.arm(w)
+	s.tire()
 }
 
 // next takes the calls that wait.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/vedettehq/vedette"
 )
@@ -50,11 +51,13 @@ type Store struct {
 	tails    tails
 
 	readers chan *conn // those that read; nil is one not yet opened
+	copier  chan *conn // the one that copies the log into the file; nil is not yet opened
 	writer  chan *conn // the one that writes; whoever took it may use what follows
 	nums    map[vedette.MonitorID]int64
 	hours   map[int64]int64 // by num, the hour that is dirty under a mark that nobody has read
 	sweeps  map[string]place
 	queues  map[string]int64
+	pause   *time.Timer // until the store rests; nil before the first commit
 	waiting
 
 	mu     sync.Mutex
@@ -84,7 +87,7 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		path: path, readOnly: o.ReadOnly, guest: o.Guest && !o.ReadOnly, log: o.Log,
-		writer: make(chan *conn, 1), readers: make(chan *conn, max(4, runtime.NumCPU())),
+		writer: make(chan *conn, 1), copier: make(chan *conn, 1), readers: make(chan *conn, max(4, runtime.NumCPU())),
 		nums: map[vedette.MonitorID]int64{}, hours: map[int64]int64{}, sweeps: map[string]place{},
 		queues: map[string]int64{}, closed: make(chan struct{}),
 	}
@@ -93,6 +96,7 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.writer <- nil
+	s.copier <- nil
 	for range cap(s.readers) {
 		s.readers <- nil
 	}
@@ -206,7 +210,7 @@ func (s *Store) Close() (err error) {
 		}
 		w := <-s.writer
 		s.abandon()
-		err = errors.Join(err, shut(w))
+		err = errors.Join(err, shut(<-s.copier), shut(w))
 		if s.lock != nil {
 			err = errors.Join(err, s.lock.Close())
 		}

@@ -138,6 +138,9 @@ func (s *Store) abandon() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
+	if s.pause != nil {
+		s.pause.Stop()
+	}
 	closed := fmt.Errorf("store: %w", fs.ErrClosed)
 	for _, c := range s.next() {
 		c.err = closed
