@@ -16,7 +16,7 @@ var errNowhere = errors.New("this worker has none of the regions, so that its lo
 // of the watch go; without a sink there is none.
 func (a *App) builtins(sink vedette.Sink) map[string]vedette.Handler {
 	all := map[string]vedette.Handler{
-		"exec": scrape.Exec(scrape.ExecOptions{}),
+		"exec": scrape.Exec(scrape.ExecOptions{Jobs: a.store.queue.jobs}),
 		"http": scrape.HTTP(nil),
 	}
 	switch f := a.file.Load(); {

@@ -26,6 +26,9 @@ const retryLater = 75
 // ExecOptions say how programs are run.
 type ExecOptions struct {
 	Dir string // where they run, and what a relative dir of theirs is relative to; "" is ours
+	// Jobs tells whose state counts: that of an attempt whose end the queue knows. Without it each
+	// state counts that was kept.
+	Jobs vedette.Jobs
 }
 
 // Exec returns the handler "exec", which runs a program and no shell. Its params:
@@ -50,8 +53,10 @@ type ExecOptions struct {
 // With items, a line {"$state": …} sets the scraper's state and {"$result": "…"} the result; a
 // line that is not JSON fails the run. The last state is kept when the program has ended with 0,
 // and not before, so that what a failed run passed over is found again; the run fails if
-// another has changed the state meanwhile. Without items the last line of the standard output
-// is the result and the others are log.
+// another has changed the state meanwhile. The state counts if and only if the items of the run do
+// (see [vedette.Job.Counts]): one whose worker is lost before the queue knows of the end leaves
+// neither, and what it found is found again. Without items the last line of the standard output is
+// the result and the others are log.
 //
 // It has succeeded when it ends with 0. With 75 it is tried again after the job's RetryAfter,
 // which does not grow; all else is an attempt that failed. When the run is to end the program's
@@ -66,13 +71,16 @@ func Exec(o ExecOptions) vedette.Handler {
 		if !filepath.IsAbs(p.dir) {
 			p.dir = filepath.Join(o.Dir, p.dir)
 		}
-		state, err := recall(ctx, t)
+		past, err := recall(ctx, t, o.Jobs)
 		if err != nil {
+			return "", err
+		}
+		if err := past.settle(ctx); err != nil {
 			return "", err
 		}
 		ctx, fail := context.WithCancelCause(ctx)
 		defer fail(nil)
-		e := &execution{program: p, task: t, state: state, fail: fail}
+		e := &execution{program: p, task: t, past: past, fail: fail}
 		return e.run(ctx)
 	})
 }
@@ -80,11 +88,11 @@ func Exec(o ExecOptions) vedette.Handler {
 // An execution is one run of a program.
 type execution struct {
 	program
-	task  *vedette.Task
-	state vedette.Value
-	fail  context.CancelCauseFunc // ends the run for what the program said
-	cmd   *exec.Cmd
-	told  bool // to end, by us
+	task *vedette.Task
+	past memory
+	fail context.CancelCauseFunc // ends the run for what the program said
+	cmd  *exec.Cmd
+	told bool // to end, by us
 }
 
 func (e *execution) run(ctx context.Context) (string, error) {
@@ -101,7 +109,7 @@ func (e *execution) run(ctx context.Context) (string, error) {
 	}
 	result, state := stdout.result()
 	if state != nil {
-		if err := keep(ctx, e.task, e.state, state); err != nil {
+		if err := e.past.keep(ctx, state); err != nil {
 			return "", err
 		}
 	}
@@ -152,8 +160,8 @@ func (e *execution) prepare(ctx context.Context, stdout, stderr *os.File) {
 	}
 	j := e.task.Job
 	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "VEDETTE_STATE=") })
-	if state := string(e.state.Data); state != "" && state != "null" {
-		cmd.Env = append(cmd.Env, "VEDETTE_STATE="+state)
+	if e.past.state != nil {
+		cmd.Env = append(cmd.Env, "VEDETTE_STATE="+string(e.past.state))
 	}
 	cmd.Env = append(cmd.Env,
 		"VEDETTE_PARAMS="+string(j.Params),

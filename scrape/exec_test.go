@@ -121,9 +121,8 @@ func TestItemsStateAndResult(t *testing.T) {
 	if diff := cmp.Diff([]string{`{"a":1}`, `[2]`, `{"$id":1,"b":2}`}, d.items); diff != "" {
 		t.Error(diff)
 	}
-	v, err := s.KV().Get(t.Context(), vedette.StateKey("shop"))
-	if string(v.Data) != `{"page":2}` || err != nil {
-		t.Errorf("state %s, %v", v.Data, err)
+	if state := remembered(t, s); state != `{"page":2}` {
+		t.Errorf("state %s", state)
 	}
 	d = task(s, with(params("say", `{"$state":3}`, `{"$result":"all of it"}`), "items", "stdout"))
 	if result, err := d.run(t.Context()); result != "all of it" || err != nil {
@@ -147,36 +146,6 @@ func TestOutputThatIsNoItemFailsTheRun(t *testing.T) {
 			t.Errorf("a failed run has set the state: %v", err)
 		}
 	}
-}
-
-func TestStateIsNotKeptByAFailedOrSupersededRun(t *testing.T) {
-	s := memory.New()
-	key := vedette.StateKey("shop")
-	d := task(s, with(params("say", `{"$state":1}`), "items", "stdout"))
-	kv := d.KV
-	d.KV = slyKV{kv, func() { _ = kv.Put(t.Context(), vedette.Value{Key: key, Data: []byte("9")}) }}
-	if _, err := d.run(t.Context()); !errors.Is(err, vedette.ErrConflict) {
-		t.Errorf("error %v, want a conflict", err)
-	}
-	if v, _ := kv.Get(t.Context(), key); string(v.Data) != "9" {
-		t.Errorf("state %s, want that of the other run", v.Data)
-	}
-	d = task(s, with(params("say", `{"$state":1}`), "items", "stdout"))
-	d.Job.Scraper = ""
-	if _, err := d.run(t.Context()); err == nil {
-		t.Error("a run of no scraper has set a state")
-	}
-}
-
-// slyKV lets something happen after each Get.
-type slyKV struct {
-	vedette.KV
-	then func()
-}
-
-func (k slyKV) Get(ctx context.Context, key string) (vedette.Value, error) {
-	defer k.then()
-	return k.KV.Get(ctx, key)
 }
 
 func TestManyItemsAreEmittedInBatches(t *testing.T) {
