@@ -62,7 +62,7 @@ func (m *memory) read(ctx context.Context) error {
 	}
 	m.state = t.State
 	if t.Job != nil && !t.Job.IsZero() && m.jobs != nil {
-		counts, settled, err := t.counts(ctx, m.jobs)
+		counts, settled, err := t.counts(ctx, m.jobs, m.task.Job.Scraper)
 		if err != nil {
 			return err
 		}
@@ -78,11 +78,13 @@ func (m *memory) read(ctx context.Context) error {
 
 // counts reports whether the attempt that left t counts, and whether that is settled: not while it has
 // yet to say that it ended.
-func (t trace) counts(ctx context.Context, jobs vedette.Jobs) (counts, settled bool, err error) {
+func (t trace) counts(ctx context.Context, jobs vedette.Jobs, s vedette.ScraperID) (counts, settled bool, err error) {
 	j, err := jobs.Get(ctx, *t.Job)
 	if errors.Is(err, vedette.ErrNotFound) {
-		// It is history no more. Had it been lost, the next run would have found that and kept it.
-		return true, true, nil
+		// History forgets the oldest first: if an older one is there, the queue has lost this one, as
+		// Redis may in a crash. Otherwise it counts: of one that did not, the next run has settled it.
+		older, err := jobs.List(ctx, vedette.Job{Scraper: s}, *t.Job, 1)
+		return len(older) == 0, true, err
 	}
 	if err != nil {
 		return false, false, err

@@ -174,6 +174,37 @@ func TestStateIsNotKeptByASupersededRun(t *testing.T) {
 	}
 }
 
+func TestStateOfALostJobDoesNotCount(t *testing.T) {
+	w := works{t, memory.New()}
+	w.push()
+	older := w.claim("a", "1")
+	w.run(older)
+	w.finish(older)
+	w.push()
+	gone := w.claim("b", "2")
+	w.run(gone)
+	w.finish(gone)
+	w.want("while it is known", "2")
+	d := task(w.Store, params("environ", "VEDETTE_STATE"))
+	lost := scrape.Exec(scrape.ExecOptions{Jobs: forgetful{w.Jobs(), gone.Job.ID}})
+	if _, err := lost.Run(t.Context(), d.Task); err != nil || !strings.Contains(d.log(), "VEDETTE_STATE=1") {
+		t.Errorf("want the state of the one before, got %s, %v", d.log(), err)
+	}
+}
+
+// forgetful has lost a job, as a queue may that has crashed.
+type forgetful struct {
+	vedette.Jobs
+	lost vedette.ID
+}
+
+func (f forgetful) Get(ctx context.Context, id vedette.ID) (vedette.Job, error) {
+	if id == f.lost {
+		return vedette.Job{}, vedette.ErrNotFound
+	}
+	return f.Jobs.Get(ctx, id)
+}
+
 // slyKV lets something happen after its first Get.
 type slyKV struct {
 	vedette.KV
