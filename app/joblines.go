@@ -165,27 +165,6 @@ func (d *Desk) Logs(ctx context.Context, id vedette.ID, follow bool, f func(LogL
 	return d.topic(ctx, id, vedette.LogTopic(id), follow, func(e vedette.Entry) error { return f(newLogLine(e)) })
 }
 
-// Items calls f with what the attempt of a job found that counts, the last one.
-func (d *Desk) Items(ctx context.Context, id vedette.ID, f func(vedette.Raw) error) error {
-	j, err := d.get(ctx, id)
-	if err != nil {
-		return err
-	}
-	return d.topic(ctx, id, vedette.ItemsTopic(id), false, func(e vedette.Entry) error {
-		var kept struct {
-			Epoch int64       `json:"epoch"`
-			Item  vedette.Raw `json:"item"`
-		}
-		if err := json.Unmarshal(e.Data, &kept); err != nil {
-			return fmt.Errorf("read item %d: %w", e.Seq, err)
-		}
-		if kept.Epoch != j.Epoch {
-			return nil
-		}
-		return f(kept.Item)
-	})
-}
-
 // topic reads a topic of a job from its begin to its end, which with follow is that of the job.
 func (d *Desk) topic(ctx context.Context, id vedette.ID, topic string, follow bool, f func(vedette.Entry) error) error {
 	for after := int64(0); ; {

@@ -97,7 +97,7 @@ func TestScraperOfAFileRunsAndIsKept(t *testing.T) {
 			if err := d.Logs(ctx, j.ID, true, func(l app.LogLine) error { said = append(said, l.Msg); return nil }); err != nil {
 				t.Error(err)
 			}
-			if err := d.Items(ctx, j.ID, func(item vedette.Raw) error { found = append(found, string(item)); return nil }); err != nil {
+			if err := d.Items(ctx, j.ID, app.ItemFilter{}, func(l app.ItemLine) error { found = append(found, string(l.Item)); return nil }); err != nil {
 				t.Error(err)
 			}
 			if fmt.Sprint(said) != "[looking around]" || len(found) != 1 || !strings.Contains(found[0], "5") {
@@ -306,33 +306,6 @@ func TestHandlerThatNobodyMadeKnownIsAMistakeWithItsPlace(t *testing.T) {
 	var wrong manifest.Errors
 	if err := a.Run(t.Context()); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "vedette.yaml:2:22: scrapers[0].handler") || !strings.Contains(err.Error(), "did you mean wait?") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestItemsAreThoseOfTheAttemptThatCounts(t *testing.T) {
-	t.Parallel()
-	a := newApp(t, app.Config{})
-	a.Handle("finds", vedette.HandlerFunc(func(ctx context.Context, t *vedette.Task) (string, error) {
-		if err := t.Emit(ctx, vedette.Raw(fmt.Sprintf(`{"attempt":%d}`, t.Job.Attempt))); err != nil || t.Job.Attempt > 1 {
-			return "", err
-		}
-		return "", vedette.RetryAfter(time.Millisecond, errors.New("not now"))
-	}))
-	run(t, a)
-	d, ctx := a.Desk(), t.Context()
-	if err := a.Scrape(ctx, vedette.Scraper{ID: "s", Job: vedette.Job{Handler: "finds", MaxAttempts: 2}}); err != nil {
-		t.Fatal(err)
-	}
-	j, err := d.Run(ctx, "s", app.RunRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if j, err = d.Await(ctx, j.ID); err != nil || j.State != vedette.JobSucceeded || j.Attempt != 2 {
-		t.Fatalf("got %+v, %v", j, err)
-	}
-	var found []string
-	if err := d.Items(ctx, j.ID, func(item vedette.Raw) error { found = append(found, string(item)); return nil }); err != nil || fmt.Sprint(found) != `[{"attempt":2}]` {
-		t.Errorf("got %v, %v", found, err)
 	}
 }
 

@@ -263,27 +263,6 @@ func levelColor(l slog.Level) text.Color {
 	return text.FgCyan
 }
 
-func newJobsItems(s streams) *cobra.Command {
-	var f deskFlags
-	cmd := withJob("items ID", "Show what a job found, a JSON line each", false, &f, func(ctx context.Context, d *app.Desk, id vedette.ID) error {
-		items := []vedette.Raw{}
-		err := d.Items(ctx, id, func(item vedette.Raw) error {
-			if f.format == "json" {
-				items = append(items, item)
-				return nil
-			}
-			_, err := fmt.Fprintf(s.out, "%s\n", item)
-			return err
-		})
-		if err != nil || f.format != "json" {
-			return err
-		}
-		return writeOne(s.out, f.format, items)
-	})
-	cmd.Long = "Shows what the last attempt of a job found: a JSON line each, or one list with -o json."
-	return cmd
-}
-
 func newJobsCancel(s streams) *cobra.Command {
 	var f deskFlags
 	var reason string
