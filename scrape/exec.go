@@ -124,13 +124,13 @@ func (e *execution) execute(ctx context.Context, stdout, stderr output) error {
 	defer runtime.UnlockOSThread()
 	out, outEnd, err := newPipe()
 	if err != nil {
-		return fmt.Errorf("begin %s: %w", e.argv[0], err)
+		return unbegun(e.argv[0], err)
 	}
 	defer out.close()
 	errs, errsEnd, err := newPipe()
 	if err != nil {
 		_ = outEnd.Close()
-		return fmt.Errorf("begin %s: %w", e.argv[0], err)
+		return unbegun(e.argv[0], err)
 	}
 	defer errs.close()
 	e.prepare(ctx, outEnd, errsEnd)
@@ -138,7 +138,7 @@ func (e *execution) execute(ctx context.Context, stdout, stderr output) error {
 	_ = outEnd.Close()
 	_ = errsEnd.Close()
 	if err != nil {
-		return fmt.Errorf("begin %s: %w", e.argv[0], err)
+		return unbegun(e.argv[0], err)
 	}
 	var reading sync.WaitGroup
 	reading.Go(func() { e.read(ctx, out, stdout) })

@@ -42,7 +42,7 @@ func parseFetch(raw vedette.Raw) (fetch, vedette.Mistakes) {
 	in.get("expect_status", &f.expect, "write a list of numbers, as in [200, 204]")
 	u, err := url.Parse(f.url)
 	if f.url != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		in.mistake("url", "write it whole, as in https://example.org/", "%q is no http or https URL", f.url)
+		in.mistake("url", "write it whole, as in https://example.org/", "%q is no http or https URL", maskURL(f.url))
 	}
 	if strings.ContainsFunc(f.method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
 		in.mistake("method", "write GET, POST or the like", "%q is no method", f.method)
@@ -85,7 +85,7 @@ func HTTP(c *http.Client) vedette.Handler {
 func (f fetch) run(ctx context.Context, c *http.Client) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, cmp.Or(f.method, http.MethodGet), f.url, strings.NewReader(f.body))
 	if err != nil {
-		return "", vedette.Permanent(err)
+		return "", vedette.Permanent(discreet(err))
 	}
 	for name, value := range f.headers {
 		req.Header.Set(name, value)
@@ -96,10 +96,10 @@ func (f fetch) run(ctx context.Context, c *http.Client) (string, error) {
 	began := time.Now()
 	res, err := c.Do(req)
 	if _, forbidden := errors.AsType[*egress.ForbiddenError](err); forbidden {
-		return "", vedette.Permanent(err)
+		return "", vedette.Permanent(discreet(err))
 	}
 	if err != nil {
-		return "", err
+		return "", discreet(err)
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
 	n, err := io.Copy(io.Discard, io.LimitReader(res.Body, f.most+1))

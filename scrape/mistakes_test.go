@@ -20,8 +20,8 @@ func TestMistakes(t *testing.T) {
 		{"another's handler", "mine", `[]`, nil},
 		{"nothing", "exec", ``, []string{`argv: is required (name the program and its arguments, as in ["python3", "shop.py"])`}},
 		{"no object", "exec", `[1]`, []string{"params are no object (write key: value)", `argv: is required (name the program and its arguments, as in ["python3", "shop.py"])`}},
-		{"argv is a text", "exec", `{"argv":"ls -l"}`, []string{`argv: "ls -l" is not what it takes (write a list, as in ["curl", "-s"])`}},
-		{"a word is none", "exec", `{"argv":["ls",["-l"],null]}`, []string{`argv[1]: ["-l"] is no text (write a text)`, `argv[2]: null is no text (write a text)`}},
+		{"argv is a text", "exec", `{"argv":"ls -l"}`, []string{`argv: "ls …" is not what it takes (write a list, as in ["curl", "-s"])`}},
+		{"a word is none", "exec", `{"argv":["ls",["-l"],null]}`, []string{`argv[1]: ["***"] is no text (write a text)`, `argv[2]: null is no text (write a text)`}},
 		{"an empty name", "exec", `{"argv":[""]}`, []string{"argv[0]: is empty (name the program)"}},
 		{"all at once", "exec", `{"argv":["a"],"env":{"A=":"1","B":{}},"cpu":10,"memory":"lots","grace":"-1s","items":"stderr"}`, []string{
 			`env.B: {} is no text (write a text)`,

@@ -41,7 +41,7 @@ func (p *params) get(key string, out any, fix string) bool {
 		return false
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
-		p.mistake(key, fix, "%s is not what it takes", short(raw))
+		p.mistake(key, fix, "%s is not what it takes", short(maskParam(key, raw)))
 		return false
 	}
 	return true
@@ -115,7 +115,7 @@ func (p *params) size(key string) int64 {
 	return n * unit
 }
 
-// words is a list of texts.
+// words is a list of texts, such as secrets.
 func (p *params) words(key string) []string {
 	var raw []json.RawMessage
 	if !p.get(key, &raw, `write a list, as in ["curl", "-s"]`) {
@@ -128,7 +128,7 @@ func (p *params) words(key string) []string {
 	return all
 }
 
-// table is an object of texts.
+// table is an object of texts, such as secrets.
 func (p *params) table(key string) map[string]string {
 	var raw map[string]json.RawMessage
 	if !p.get(key, &raw, "write NAME: value") {
@@ -136,7 +136,7 @@ func (p *params) table(key string) map[string]string {
 	}
 	all := make(map[string]string, len(raw))
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
-		all[name] = p.scalar(key+"."+name, raw[name])
+		all[name] = p.scalar(key+"."+maskAssignment(name), raw[name])
 	}
 	return all
 }
@@ -147,7 +147,7 @@ func (p *params) scalar(path string, raw json.RawMessage) string {
 	switch {
 	case json.Unmarshal(raw, &s) == nil && string(raw) != "null":
 	case strings.ContainsAny(string(raw[:1]), "{[n"):
-		p.mistake(path, "write a text", "%s is no text", short(raw))
+		p.mistake(path, "write a text", "%s is no text", short(maskJSON(raw)))
 	default:
 		s = string(raw)
 	}

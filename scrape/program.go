@@ -47,6 +47,7 @@ func parseProgram(raw vedette.Raw) (program, vedette.Mistakes) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.env)) {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
+			name = maskAssignment(name)
 			in.mistake("env."+name, "", "%q is no name of a variable", name)
 		}
 	}
