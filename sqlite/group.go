@@ -91,6 +91,7 @@ func (s *Store) commit(w *conn) {
 	}
 	s.put(calls[g.done:])
 	g.tell(calls[:g.done])
+	s.behind = g.behind
 	s.arm(w)
 	s.tire()
 }
@@ -121,6 +122,7 @@ type group struct {
 	began  time.Time
 	done   int // how many calls were tried
 	ready  bool
+	behind bool
 	served []*claimer
 	topics []string
 }
@@ -160,7 +162,7 @@ func (g *group) run(calls []*call) error {
 // try does one call, and undoes what a failed one did. It returns an error if what the others
 // did is undone too.
 func (g *group) try(c *call, alone bool) error {
-	t := &tx{conn: g.conn, s: g.s, now: time.Now().UnixMicro()}
+	t := &tx{conn: g.conn, s: g.s, now: time.Now().UnixMicro(), behind: g.behind}
 	if alone {
 		c.err = t.do(c.do)
 	} else if err := g.nest(func() error { c.err = t.do(c.do); return c.err }); err != nil {
@@ -168,7 +170,7 @@ func (g *group) try(c *call, alone bool) error {
 	}
 	if c.err == nil {
 		t.remember()
-		g.ready = g.ready || t.ready
+		g.ready, g.behind = g.ready || t.ready, g.behind || t.behind
 		g.topics = append(g.topics, t.topics...)
 	}
 	return nil
@@ -213,7 +215,7 @@ func (g *group) fail(calls []*call, err error) {
 	for _, c := range g.served {
 		c.jobs, c.err = nil, nil
 	}
-	g.served, g.topics = nil, nil
+	g.served, g.topics, g.behind = nil, nil, false
 	for _, c := range calls[:g.done] {
 		if c.err == nil {
 			c.err = err

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"database/sql/driver"
 	"fmt"
+	"time"
 
 	"github.com/vedettehq/vedette"
 )
@@ -202,11 +203,32 @@ func (t *tx) vacate(r *row) (err error) {
 	return err
 }
 
-// promoteMost is how many jobs whose time has come a transaction makes ready.
-const promoteMost = 2000
+const (
+	// promoteMost is how many jobs whose time has come are made ready at once.
+	promoteMost = 2000
+	// promoteFor is how long a transaction goes on with it. What is left then is done by others that follow
+	// at once: no claim is to pass over for long what is urgent, and no beat to wait.
+	promoteFor = 100 * time.Millisecond
+)
 
 // promote makes ready what time alone kept from it.
 func (t *tx) promote() error {
+	began, n := time.Now(), promoteMost
+	var err error
+	for n == promoteMost && err == nil && !t.behind {
+		n, err = t.promoteSome()
+		t.behind = n == promoteMost && time.Since(began) > promoteFor
+	}
+	if err == nil {
+		err = t.unsettleBy("select -num from lanes where held = 2 and at <= ?", t.now)
+	}
+	if err != nil {
+		return fmt.Errorf("promote what is due: %w", err)
+	}
+	return t.settle()
+}
+
+func (t *tx) promoteSome() (int, error) {
 	due, err := t.rows("select "+rowColumns+" from jobs where state in (1, 4) and run_at <= ? order by run_at limit ? + 0", t.now, int64(promoteMost))
 	for _, r := range due {
 		if err == nil {
@@ -216,11 +238,5 @@ func (t *tx) promote() error {
 			_, err = t.exec("update jobs set lane = ?, state = 2 where id = ?", r.lane, r.id[:])
 		}
 	}
-	if err == nil {
-		err = t.unsettleBy("select -num from lanes where held = 2 and at <= ?", t.now)
-	}
-	if err != nil {
-		return fmt.Errorf("promote what is due: %w", err)
-	}
-	return t.settle()
+	return len(due), err
 }

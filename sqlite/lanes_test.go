@@ -1,55 +1,57 @@
 package sqlite
 
 import (
-	"math"
 	"testing"
 	"time"
 
 	"github.com/vedettehq/vedette"
 )
 
-// TestHeldJobsCostAClaimNothing compares claims behind one job that is held with those behind
-// many: to look through these takes a hundred times as long.
-func TestHeldJobsCostAClaimNothing(t *testing.T) {
-	s := openNew(t)
-	ctx := t.Context()
-	if _, err := s.Queue().Beat(ctx, "w", time.Hour); err != nil {
+// later pushes n jobs, and then one that is urgent, which are due at once.
+func (s *Store) later(t *testing.T, n int) (urgent vedette.ID) {
+	t.Helper()
+	jobs := make([]vedette.Job, n+1)
+	due := time.Now().Add(time.Hour)
+	for i := range jobs {
+		jobs[i] = newJob("q")
+		jobs[i].Priority, jobs[i].RunAt = vedette.Normal, due
+	}
+	jobs[n].Priority, jobs[n].RunAt = vedette.Utmost, due.Add(time.Second)
+	if _, err := s.Jobs().Push(t.Context(), jobs...); err != nil {
 		t.Fatal(err)
 	}
-	push := func(n int, change func(*vedette.Job)) {
-		t.Helper()
-		jobs := make([]vedette.Job, n)
-		for i := range jobs {
-			jobs[i] = newJob("q")
-			change(&jobs[i])
-		}
-		if _, err := s.Jobs().Push(ctx, jobs...); err != nil {
-			t.Fatal(err)
+	s.script(t, "update jobs set run_at = run_at - 7200000000")
+	return jobs[n].ID
+}
+
+func (s *Store) first(t *testing.T) vedette.ID {
+	t.Helper()
+	if _, err := s.Queue().Beat(t.Context(), "w", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := s.Queue().Claim(t.Context(), "w", 1, vedette.Want{Queue: "q"})
+	if err != nil || len(jobs) != 1 {
+		t.Fatal(jobs, err)
+	}
+	return jobs[0].ID
+}
+
+// TestWhoClaimsSeldomHasWhatIsUrgentOfAllThatIsDue claims twice, of more than one call makes ready.
+func TestWhoClaimsSeldomHasWhatIsUrgentOfAllThatIsDue(t *testing.T) {
+	s := openNew(t)
+	const n = 30_000
+	urgent := s.later(t, n)
+	if s.first(t) == urgent {
+		t.Logf("one call made %d ready", n)
+		return
+	}
+	left := func() int64 { return s.number(t, "select count(*) from jobs where state in (1, 4)") }
+	for deadline := time.Now().Add(30 * time.Second); left() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d are still to be made ready, and nobody is about to", left())
 		}
 	}
-	claim := func() time.Duration {
-		t.Helper()
-		began := time.Now()
-		jobs, err := s.Queue().Claim(ctx, "w", 1, vedette.Want{Queue: "q"})
-		if err != nil || len(jobs) != 1 {
-			t.Fatal(jobs, err)
-		}
-		return time.Since(began)
-	}
-	shortest := func() time.Duration {
-		least := time.Duration(math.MaxInt64)
-		for range 10 {
-			push(1, func(*vedette.Job) {})
-			least = min(least, claim())
-		}
-		return least
-	}
-	urgent := func(j *vedette.Job) { j.Priority, j.LimitKey, j.Limit = -1, "k", 1 }
-	push(2, urgent)
-	claim()
-	few := shortest()
-	push(20_000, urgent)
-	if many := shortest(); many > 5*few {
-		t.Errorf("a claim takes %v behind 20,000 jobs that are held, and %v behind one", many, few)
+	if got := s.first(t); got != urgent {
+		t.Errorf("claimed %s next, want the urgent one behind %d that came due before", got, n)
 	}
 }

@@ -27,6 +27,7 @@ type tx struct {
 	graves    []any              // what is to be written there, row after row
 	unsettled map[int64]struct{} // lanes that may not be as they say
 	ready     bool               // there may be something for those who wait for jobs
+	behind    bool               // there are jobs still to be promoted
 	topics    []string           // that were appended to
 }
 

@@ -22,6 +22,7 @@ const net = time.Second
 type waiting struct {
 	claimers []*claimer
 	timer    *time.Timer
+	behind   bool      // there is more to be promoted than the last transaction did
 	due      int64     // when time alone makes something ready next, 0 is never
 	looked   time.Time // for the last time
 	version  int64     // of the file, when other processes changed it last
@@ -85,9 +86,9 @@ func (g *group) serve() error {
 	return nil
 }
 
-// arm sets the timer while there is somebody to be woken by it.
+// arm sets the timer while there is somebody to be woken by it, or something to be promoted.
 func (s *Store) arm(w *conn) {
-	if len(s.claimers) == 0 {
+	if len(s.claimers) == 0 && !s.behind {
 		return
 	}
 	var err error
@@ -107,7 +108,7 @@ func (s *Store) arm(w *conn) {
 	s.timer.Reset(wait)
 }
 
-// tick looks for jobs on behalf of those who wait.
+// tick looks for jobs on behalf of those who wait, or will come.
 func (s *Store) tick() {
 	w, err := s.take(context.Background(), s.writer)
 	if err != nil {
@@ -117,6 +118,7 @@ func (s *Store) tick() {
 	version, err := w.int("pragma data_version")
 	now := time.Now()
 	switch {
+	case s.behind:
 	case len(s.claimers) == 0:
 		return
 	case err == nil && version == s.version && (s.due == 0 || now.UnixMicro() < s.due) && now.Sub(s.looked) < net:
@@ -127,7 +129,7 @@ func (s *Store) tick() {
 	s.mu.Lock()
 	s.calls = append(s.calls, &call{done: make(chan struct{}), do: func(t *tx) error {
 		t.ready = true
-		return nil
+		return t.promote()
 	}})
 	s.mu.Unlock()
 	s.commit(w)

@@ -25,6 +25,7 @@ func TestQueue(t *testing.T, c Clock, open func(t *testing.T) QueueStore) {
 	t.Run("Scrapers", func(t *testing.T) {
 		TestScrapers(t, func(t *testing.T) vedette.Scrapers { return open(t).Scrapers() })
 	})
+	t.Run("Held", func(t *testing.T) { testHeld(t, open(t)) })
 	for name, cases := range map[string]map[string]func(*desk){
 		"Jobs":      jobCases(),
 		"Unique":    uniqueCases(),
@@ -36,6 +37,7 @@ func TestQueue(t *testing.T, c Clock, open func(t *testing.T) QueueStore) {
 		"Rescue":    rescueCases(),
 		"Race":      raceCases(),
 		"Limits":    limitCases(),
+		"Inversion": inversionCases(),
 		"Schedules": scheduleCases(),
 		"Overlap":   overlapCases(),
 		"Feed":      feedCases(),
