@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/vedettehq/vedette"
 	"github.com/vedettehq/vedette/internal/hold"
+	"github.com/vedettehq/vedette/manifest"
 	"github.com/vedettehq/vedette/schedule"
 	"github.com/vedettehq/vedette/worker"
 )
@@ -28,9 +30,16 @@ func (a *App) Handle(name string, h vedette.Handler) {
 
 // Scrape adds scrapers, or replaces those of the same ID, whatever their Version. Those that a
 // file owns cannot be replaced (ErrReadOnly). The mistakes of all of them come at once, as
-// [vedette.Mistakes].
+// [vedette.Mistakes], those in the params of built-in handlers too.
 func (a *App) Scrape(ctx context.Context, scrapers ...vedette.Scraper) error {
-	if err := checkScrapers(scrapers...); err != nil {
+	wrong := checkScrapers(scrapers...)
+	own := a.names()
+	for _, s := range scrapers {
+		if !slices.Contains(own, s.Job.Handler) {
+			wrong = append(wrong, of(s, "params", manifest.ParamMistakes(s.Job.Handler, s.Job.Params))...)
+		}
+	}
+	if err := wrong.Err(); err != nil {
 		return err
 	}
 	a.definitions.Lock()
@@ -39,8 +48,7 @@ func (a *App) Scrape(ctx context.Context, scrapers ...vedette.Scraper) error {
 }
 
 // checkScrapers returns what is wrong with scrapers, after filling in what names follow from.
-func checkScrapers(scrapers ...vedette.Scraper) error {
-	var mistakes vedette.Mistakes
+func checkScrapers(scrapers ...vedette.Scraper) (wrong vedette.Mistakes) {
 	for i := range scrapers {
 		s := &scrapers[i]
 		if s.Name == "" {
@@ -48,12 +56,21 @@ func checkScrapers(scrapers ...vedette.Scraper) error {
 		}
 		_, err := schedule.Compile(*s)
 		own, _ := errors.AsType[vedette.Mistakes](err) // which is what Compile returns
-		for _, m := range own {
-			m.Path = s.Name + ": " + m.Path
-			mistakes = append(mistakes, m)
-		}
+		wrong = append(wrong, of(*s, "", own)...)
 	}
-	return mistakes.Err()
+	return wrong
+}
+
+// of says which scraper, and which key of it, mistakes are in.
+func of(s vedette.Scraper, key string, wrong vedette.Mistakes) vedette.Mistakes {
+	for i := range wrong {
+		path := wrong[i].Path
+		if key != "" {
+			path = strings.TrimSuffix(key+"."+path, ".")
+		}
+		wrong[i].Path = s.Name + ": " + path
+	}
+	return wrong
 }
 
 // names returns the handlers that Handle made known.

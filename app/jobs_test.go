@@ -309,6 +309,26 @@ func TestHandlerThatNobodyMadeKnownIsAMistakeWithItsPlace(t *testing.T) {
 	}
 }
 
+func TestScrapeRefusesWhatABuiltInHandlerWillNotTake(t *testing.T) {
+	a := newApp(t, app.Config{Store: "memory:"})
+	bad := vedette.Job{Handler: "http", Params: vedette.Raw(`{"url":"example.org","headers":{"A":{"token":"hunter2"}}}`)}
+	err := a.Scrape(t.Context(), vedette.Scraper{ID: "a", Job: bad}, vedette.Scraper{ID: "b", Job: vedette.Job{Handler: "exec", Params: vedette.Raw(`[]`)}})
+	want := `a: params.headers.A: {"token":"***"} is no text (write a text)
+a: params.url: "example.org" is no http or https URL (write it whole, as in https://example.org/)
+b: params: params are no object (write key: value)
+b: params.argv: is required (name the program and its arguments, as in ["python3", "shop.py"])`
+	if _, ok := errors.AsType[vedette.Mistakes](err); !ok || err.Error() != want {
+		t.Errorf("got %v, want\n%s", err, want)
+	}
+	if _, err := a.Desk().Scraper(t.Context(), "a"); !errors.Is(err, vedette.ErrNotFound) {
+		t.Errorf("what was refused: %v", err)
+	}
+	a.Handle("http", vedette.HandlerFunc(wait))
+	if err := a.Scrape(t.Context(), vedette.Scraper{ID: "a", Job: bad}); err != nil {
+		t.Errorf("with a handler of the program's own: %v", err)
+	}
+}
+
 func TestOnlyThoseThatWorkNeedTheHandlersOfAFile(t *testing.T) {
 	a := newApp(t, app.Config{File: "vedette.yaml", Manifest: ticking("memory:"), Roles: []string{"schedule"}})
 	run(t, a)

@@ -226,7 +226,7 @@ func (d *Desk) Upcoming(ctx context.Context, name string, n int) (ScraperLine, e
 // PutScrapers adds scrapers, or replaces those of the same id. Those that a file owns cannot be
 // replaced (ErrReadOnly). The mistakes of all of them come at once, as [vedette.Mistakes].
 func (d *Desk) PutScrapers(ctx context.Context, scrapers ...vedette.Scraper) error {
-	if err := checkScrapers(scrapers...); err != nil {
+	if err := checkScrapers(scrapers...).Err(); err != nil {
 		return err
 	}
 	for _, s := range scrapers {

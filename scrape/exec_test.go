@@ -124,9 +124,11 @@ func TestItemsStateAndResult(t *testing.T) {
 	if state := remembered(t, s); state != `{"page":2}` {
 		t.Errorf("state %s", state)
 	}
-	d = task(s, with(params("say", `{"$state":3}`, `{"$result":"all of it"}`), "items", "stdout"))
-	if result, err := d.run(t.Context()); result != "all of it" || err != nil {
-		t.Errorf("%q, %v", result, err)
+	for line, want := range map[string]string{`{"$result":"all of it"}`: "all of it", `{}`: "1 item", ``: "0 items"} {
+		d = task(s, with(params("say", `{"$state":3}`, line), "items", "stdout"))
+		if result, err := d.run(t.Context()); result != want || err != nil {
+			t.Errorf("%q, %v, want %s", result, err, want)
+		}
 	}
 }
 

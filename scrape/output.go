@@ -268,5 +268,8 @@ func (h *harvest) result() (string, vedette.Raw) {
 	if h.said != "" {
 		return clip(h.said, maxResult), h.state
 	}
+	if h.n == 1 {
+		return "1 item", h.state
+	}
 	return fmt.Sprintf("%d items", h.n), h.state
 }
