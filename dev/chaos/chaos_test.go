@@ -37,6 +37,7 @@ monitors:
 
 // TestChaos strikes at random and then counts what is left.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	a := newArena(t)
 	a.fight(a.blows())
 	a.settle()
@@ -58,7 +59,7 @@ type arena struct {
 
 func newArena(t *testing.T) *arena {
 	t.Helper()
-	a := &arena{ring: newRing(t, "postgres", "kafka"), web: newWeb(t)}
+	a := &arena{ring: newRing(t, build(t), "postgres", "kafka"), web: newWeb(t)}
 	a.store = a.services.url("postgres")
 	proxy, proxied := a.through(a.store)
 	a.proxy = proxy
@@ -83,8 +84,8 @@ func (a *arena) process(role string, i int, config, store string, hear func([]by
 	a.t.Helper()
 	return a.start(&process{
 		name: fmt.Sprintf("%s%d", role, i), hear: hear,
-		args: []string{"up", "-c", config, "--role", role, "--listen", "none", "-o", "jsonl"},
-	}, store)
+		args: []string{"up", "-c", config, "--role", role, "--listen", "127.0.0.1:0", "-o", "jsonl"},
+	}, "CHAOS_STORE="+store)
 }
 
 // hear takes down what a watcher says that is kept.
@@ -128,11 +129,11 @@ func (a *arena) settle() {
 	// As long as it takes to hand over shards, empty the spools and confirm.
 	time.Sleep(leaseTTL + 5*time.Second)
 	for _, p := range a.watchers {
-		a.until(time.Minute, "spool of "+p.name+" to empty", func() bool { return delivered(p) })
+		a.until(time.Minute, "the spool of "+p.name+" to empty", func() bool { return delivered(p) })
 	}
 	a.stopAll(a.watchers)
 	s, stopped := a.open(), time.Now()
-	a.until(2*time.Minute, "recorders to come to the end of the topic", func() bool {
+	a.until(2*time.Minute, "the recorders to come to the end of the topic", func() bool {
 		return a.caughtUp(s, stopped)
 	})
 	a.stopAll(a.recorders)

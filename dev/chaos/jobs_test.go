@@ -4,9 +4,8 @@ package chaos
 
 import (
 	"bytes"
-	"context"
-	"flag"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -14,57 +13,28 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
-	"github.com/vedettehq/vedette/postgres"
-	"github.com/vedettehq/vedette/redis"
 	"github.com/vedettehq/vedette/storetest"
 )
-
-var queue = flag.String("queue", "postgres", "where TestChaosJobs keeps scrapers and jobs: postgres or redis")
 
 const (
 	scrapers  = 42
 	workerTTL = 9 * time.Second // of a beat
 )
 
-// TestChaosJobs strikes those who make jobs and those who do them, and then counts what is left.
+// TestChaosJobs strikes three schedulers, who make jobs, and four workers, who do them, and then
+// counts what is left.
 func TestChaosJobs(t *testing.T) {
-	p := newPlant(t)
-	p.fight(p.blows())
-	p.settle()
-	p.judge()
-}
-
-// A plant is three schedulers and four workers on one server, each by a proxy of its own.
-type plant struct {
-	*ring
-	store string    // the way around the proxies
-	diary string    // where chores write down what they do
-	calm  time.Time // until then schedulers fire
-
-	schedulers, workers []*process
-}
-
-func newPlant(t *testing.T) *plant {
-	t.Helper()
-	p := &plant{ring: newRing(t, *queue)}
-	p.store, p.diary = p.services.url(*queue), p.file("diary.txt", "")
-	path := p.file("vedette.yml", p.config(p.build("chore", "./chore")))
-	for i := range 3 {
-		p.schedulers = append(p.schedulers, p.process("schedule", i, path))
-	}
-	for i := range 4 {
-		p.workers = append(p.workers, p.process("work", i, path))
-	}
-	return p
-}
-
-func (p *plant) process(role string, i int, config string) *process {
-	p.t.Helper()
-	proxy, store := p.through(p.store)
-	return p.start(&process{
-		name: fmt.Sprintf("%s%d", role, i), proxy: proxy,
-		args: []string{"up", "-c", config, "--role", role, "--listen", "127.0.0.1:0"},
-	}, store)
+	everywhere(t, func(p *plant) {
+		path := p.file("vedette.yml", p.config(filepath.Join(p.bin, "chore")))
+		for i := range 3 {
+			p.schedulers = append(p.schedulers, p.process("schedule", i, path))
+		}
+		for i := range 4 {
+			p.workers = append(p.workers, p.process("work", i, path))
+		}
+		p.fight(p.blows())
+		p.judge(p.settle())
+	})
 }
 
 // config is a file of scrapers of every overlap policy and pace, whose chores are short or long,
@@ -77,7 +47,7 @@ func (p *plant) config(chore string) string {
 		"-to 200ms", "-from 100ms -to 1s -fail 30", "-to 8s", "-from 1s -to 8s -stubborn", "-to 300ms -fail 80",
 	}
 	var b strings.Builder
-	b.WriteString("store: ${CHAOS_STORE}\nworker: {concurrency: 12, queues: {default: 2, slow: 1}}\nscrapers:\n")
+	b.WriteString(p.setting() + "worker: {concurrency: 12, queues: {default: 2, slow: 1}}\nscrapers:\n")
 	for i := range scrapers {
 		overlap := overlaps[i%len(overlaps)]
 		fmt.Fprintf(&b, "  - {id: s%02d, name: s%02d, handler: exec, priority: %d, queue: %s, timeout: %s, keep: 0,\n",
@@ -116,7 +86,7 @@ func limit(i int, o vedette.Overlap) string {
 
 func (p *plant) blows() []blow {
 	past := func() { p.wait(leaseTTL+time.Second, leaseTTL+3*time.Second) }
-	return []blow{
+	blows := []blow{
 		{"kill a worker", 3, func() { p.restart(p.any(p.workers)) }},
 		{"kill a scheduler", 2, func() { p.restart(p.any(p.schedulers)) }},
 		{"stop and start a worker", 2, func() { p.renew(p.any(p.workers)) }},
@@ -125,14 +95,21 @@ func (p *plant) blows() []blow {
 		{"freeze a scheduler past its lease", 1, func() { p.any(p.schedulers).freeze(past) }},
 		{"freeze a leader that has asked what is due", 1, func() { p.freezeAt("due", past) }},
 		{"hold up a worker's words past its lease", 1, func() { p.late(p.any(p.workers)) }},
-		{"hold up what a worker is told past its lease", 1, func() { hold(p.any(p.workers), storetest.ToClient, past) }},
-		{"hold up a scheduler", 1, func() {
-			hold(p.any(p.schedulers), storetest.BothWays, func() { p.wait(time.Second, 6*time.Second) })
+		{"hold up what a worker is told past its lease", 1, func() {
+			p.some(p.any(p.workers)).hold(storetest.ToClient, past)
 		}},
-		{"crash the server", 2, func() { p.services.crash(*queue, func() { p.wait(0, 3*time.Second) }) }},
+		{"hold up a scheduler", 1, func() {
+			p.some(p.any(p.schedulers)).hold(storetest.BothWays, func() { p.wait(time.Second, 6*time.Second) })
+		}},
 		{"cut all connections", 1, func() { p.cut() }},
 		{"cut in the middle of changes", 2, func() { p.cutChanges() }},
 	}
+	for _, server := range p.servers {
+		blows = append(blows, blow{"crash " + server, 2, func() {
+			p.services.crash(server, func() { p.wait(0, 3*time.Second) })
+		}})
+	}
+	return blows
 }
 
 // freezeAt freezes the leader when it says a word, and any scheduler if none does for a while.
@@ -140,7 +117,7 @@ func (p *plant) freezeAt(word string, during func()) {
 	said := make(chan *process, len(p.schedulers))
 	var first atomic.Bool
 	for _, one := range p.schedulers {
-		one.proxy.CutWhen(func(chunk []byte) bool {
+		one.wires.cutWhen(func(chunk []byte) bool {
 			if bytes.Contains(chunk, []byte(word)) && first.CompareAndSwap(false, true) {
 				one.signal(syscall.SIGSTOP)
 				said <- one
@@ -156,7 +133,7 @@ func (p *plant) freezeAt(word string, during func()) {
 		one = p.any(p.schedulers)
 	}
 	for _, s := range p.schedulers {
-		s.proxy.CutWhen(nil, false)
+		s.wires.cutWhen(nil, false)
 	}
 	one.freeze(during)
 }
@@ -168,18 +145,11 @@ func (p *plant) renew(one *process) {
 	one.start()
 }
 
-// hold lets nothing pass between a process and the store for as long as during takes.
-func hold(one *process, way storetest.Way, during func()) {
-	one.proxy.Pause(way)
-	during()
-	one.proxy.Resume(way)
-}
-
 // late holds up what a worker says until what it had is taken from it. Then its words come, but for
 // those by which its driver takes them back, on connections of their own.
 func (p *plant) late(w *process) {
-	w.proxy.CutWhen(func(chunk []byte) bool { return bytes.HasPrefix(chunk, []byte("\x00\x00\x00\x10\x04\xd2\x16\x2e")) }, true)
-	hold(w, storetest.ToServer, func() {
+	w.wires.cutWhen(func(chunk []byte) bool { return bytes.HasPrefix(chunk, []byte("\x00\x00\x00\x10\x04\xd2\x16\x2e")) }, true)
+	w.wires.hold(storetest.ToServer, func() {
 		time.Sleep(workerTTL - 2*time.Second) // what is rescued until then may be others'
 		before := p.rescues()
 		for end := time.Now().Add(workerTTL); p.rescues() == before && time.Now().Before(end); {
@@ -188,7 +158,7 @@ func (p *plant) late(w *process) {
 		p.wait(0, time.Second)
 	})
 	time.Sleep(time.Second)
-	w.proxy.CutWhen(nil, false)
+	w.wires.cutWhen(nil, false)
 }
 
 // rescues is how often schedulers have taken jobs from lost workers.
@@ -202,7 +172,7 @@ func (p *plant) rescues() (n int) {
 
 func (p *plant) cut() {
 	for _, one := range p.processes {
-		one.proxy.Cut()
+		one.wires.cut()
 	}
 }
 
@@ -212,22 +182,23 @@ func (p *plant) cutChanges() {
 	before := p.rand.IntN(2) == 0
 	var said atomic.Int64
 	for _, one := range p.processes {
-		one.proxy.CutWhen(func(chunk []byte) bool {
+		one.wires.cutWhen(func(chunk []byte) bool {
 			return bytes.Contains(bytes.ToLower(chunk), []byte("commit")) || said.Add(1)%5 == 0
 		}, before)
 	}
 	p.wait(time.Second, 3*time.Second)
 	for _, one := range p.processes {
-		one.proxy.CutWhen(nil, false)
+		one.wires.cutWhen(nil, false)
 	}
 }
 
-// settle lets what was lost be found, ends the schedules, and waits until all jobs have ended.
-func (p *plant) settle() {
+// settle lets what was lost be found, ends the schedules, and waits until all jobs have ended. It
+// returns until when schedulers fired.
+func (p *plant) settle() (calm time.Time) {
 	p.t.Helper()
 	// A leader comes to lead, and workers that are gone are missed by it.
 	time.Sleep(leaseTTL + workerTTL)
-	p.calm = time.Now()
+	calm = time.Now()
 	p.stopAll(p.schedulers)
 	s := p.open()
 	p.until(2*time.Minute, "jobs to end", func() bool {
@@ -240,43 +211,16 @@ func (p *plant) settle() {
 		p.t.Error("workers were kept from the store for longer than their leases last, and lost nothing")
 	}
 	p.stopAll(p.workers)
+	return calm
 }
 
-// A shop is what a store tells of scrapers and jobs.
-type shop interface {
-	Scrapers() vedette.Scrapers
-	Schedules() vedette.Schedules
-	Jobs() vedette.Jobs
-	Leases() vedette.Leaser
-	Close() error
-}
-
-// open opens the store to read, as soon as there is one.
-func (p *plant) open() (s shop) {
-	p.t.Helper()
-	p.until(time.Minute, "store to be there", func() (is bool) {
-		var err error
-		s, err = openShop(p.t.Context(), p.store)
-		return err == nil
-	})
-	p.t.Cleanup(func() { _ = s.Close() })
-	return s
-}
-
-func openShop(ctx context.Context, url string) (shop, error) {
-	if strings.HasPrefix(url, "redis:") {
-		return redis.Open(ctx, url, redis.Options{ReadOnly: true})
-	}
-	return postgres.Open(ctx, url, postgres.Options{ReadOnly: true})
-}
-
-func (p *plant) judge() {
+func (p *plant) judge(calm time.Time) {
 	p.t.Helper()
 	l := readLedger(p.t, p.open(), p.diary)
 	if len(l.jobs) < scrapers**rounds/4 {
 		p.t.Errorf("only %d jobs were made", len(l.jobs))
 	}
-	l.fired(p.t, p.calm)
+	l.fired(p.t, calm)
 	l.ended(p.t)
 	l.owned(p.t)
 	l.alone(p.t)

@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/vedettehq/vedette/storetest"
 )
 
 // A process is a `vedette up` that is started again and again.
@@ -27,10 +25,11 @@ type process struct {
 	args   []string
 	dir    string            // where it works: its log and its spool lie there
 	hear   func(line []byte) // is told what it says; nil is nobody
-	proxy  *storetest.Proxy  // between it and its store, if it has one of its own
+	wires  wires             // between it and its servers, if they are its own
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
+	born  int64 // how long its log was when its present life began
 	ended chan struct{}
 	exit  error
 }
@@ -42,6 +41,10 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
+	before, err := log.Stat()
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	cmd := exec.Command(p.binary, p.args...)
 	cmd.Dir, cmd.Stderr, cmd.Env = p.dir, log, p.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -54,7 +57,7 @@ func (p *process) start() {
 	}
 	ended := make(chan struct{})
 	p.mu.Lock()
-	p.cmd, p.ended = cmd, ended
+	p.cmd, p.born, p.ended = cmd, before.Size(), ended
 	p.mu.Unlock()
 	go func() {
 		defer close(ended)
@@ -129,12 +132,21 @@ func (p *process) log() string { return filepath.Join(p.dir, "log.txt") }
 
 // lives returns what the process has logged in all its lives, and in the present one.
 func (p *process) lives() (all, last string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	text, err := os.ReadFile(p.log())
 	if err != nil {
 		p.t.Error(err)
+		return "", ""
 	}
-	all = string(text)
-	return all, all[max(0, strings.LastIndex(all, "\nvedette: ")):]
+	return string(text), string(text[p.born:])
+}
+
+// serves reports whether the process has come to serve in its present life. A server that is away
+// before that ends it.
+func (p *process) serves() bool {
+	_, life := p.lives()
+	return strings.Contains(life, "msg=serving")
 }
 
 // logTail is the end of what the process has logged.

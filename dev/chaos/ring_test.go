@@ -26,37 +26,37 @@ type ring struct {
 	t         *testing.T
 	services  *services
 	rand      *rand.Rand
+	bin       string // where programs are
 	dir       string
 	processes []*process
 }
 
-func newRing(t *testing.T, services ...string) *ring {
+func newRing(t *testing.T, bin string, services ...string) *ring {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("it takes minutes")
-	}
 	s := *seed
 	if s == 0 {
 		s = uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
 	}
 	t.Logf("repeat the order of blows with -seed %d", s)
-	r := &ring{t: t, services: startServices(t, services...), rand: rand.New(rand.NewPCG(s, s))} //nolint:gosec // no secret
+	r := &ring{t: t, bin: bin, services: startServices(t, services...), rand: rand.New(rand.NewPCG(s, s))} //nolint:gosec // no secret
 	r.dir = filepath.Join(r.services.dir, "ring")
 	if err := os.Mkdir(r.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	r.build("vedette", "../../cmd/vedette")
 	return r
 }
 
-// build makes a program in the ring's folder, and returns its path.
-func (r *ring) build(name, pkg string) string {
-	r.t.Helper()
-	path := filepath.Join(r.dir, name)
-	if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
-		r.t.Fatalf("build: %v\n%s", err, out)
+// build makes the programs of processes and of their jobs, and returns the folder where they are.
+func build(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes minutes")
 	}
-	return path
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir, "../../cmd/vedette", "./chore").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return dir
 }
 
 // file writes a file into the ring's folder, and returns its path.
@@ -81,11 +81,11 @@ func (r *ring) through(server string) (*storetest.Proxy, string) {
 	return p, u.String()
 }
 
-// start starts a process that finds its store's URL in CHAOS_STORE.
-func (r *ring) start(p *process, store string) *process {
+// start starts a process with an environment that says where its servers are.
+func (r *ring) start(p *process, env ...string) *process {
 	r.t.Helper()
-	p.t, p.binary, p.dir = r.t, filepath.Join(r.dir, "vedette"), filepath.Join(r.dir, p.name)
-	p.env = append(os.Environ(), "CHAOS_STORE="+store)
+	p.t, p.binary, p.dir = r.t, filepath.Join(r.bin, "vedette"), filepath.Join(r.dir, p.name)
+	p.env = append(os.Environ(), env...)
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		r.t.Fatal(err)
 	}
@@ -107,17 +107,16 @@ type blow struct {
 	strike func()
 }
 
-// fight strikes as often as is asked for: every kind of blow by its weight before any again.
+// fight strikes as often as is asked for: every kind of blow once, then by its weight, before any
+// again.
 func (r *ring) fight(blows []blow) {
 	r.t.Helper()
 	var bag []blow
+	r.ready()
 	r.wait(3*time.Second, 4*time.Second)
 	for i := range *rounds {
 		if len(bag) == 0 {
-			for _, b := range blows {
-				bag = append(bag, slices.Repeat([]blow{b}, b.weight)...)
-			}
-			r.rand.Shuffle(len(bag), func(i, j int) { bag[i], bag[j] = bag[j], bag[i] })
+			bag = r.bag(blows)
 		}
 		b := bag[0]
 		bag = bag[1:]
@@ -125,12 +124,34 @@ func (r *ring) fight(blows []blow) {
 		b.strike()
 		r.t.Logf("%3d %s: %s", i+1, b.name, time.Since(began).Round(100*time.Millisecond))
 		r.wait(500*time.Millisecond, 3*time.Second)
-		for _, p := range r.processes {
+		r.ready()
+	}
+}
+
+// ready waits until all processes serve.
+func (r *ring) ready() {
+	r.t.Helper()
+	for _, p := range r.processes {
+		r.until(time.Minute, p.name+" to serve", func() bool {
 			if !p.alive() {
 				r.t.Fatalf("%s has ended by itself: %v", p.name, p.exit)
 			}
-		}
+			return p.serves()
+		})
 	}
+}
+
+// bag is all blows in an order of its own. The first of each kind come before the rest.
+func (r *ring) bag(blows []blow) []blow {
+	first := slices.Clone(blows)
+	var rest []blow
+	for _, b := range blows {
+		rest = append(rest, slices.Repeat([]blow{b}, b.weight-1)...)
+	}
+	for _, part := range [][]blow{first, rest} {
+		r.rand.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] })
+	}
+	return append(first, rest...)
 }
 
 func (r *ring) any(of []*process) *process { return of[r.rand.IntN(len(of))] }
@@ -159,7 +180,7 @@ func (r *ring) until(within time.Duration, what string, is func() bool) {
 	r.t.Helper()
 	for end := time.Now().Add(within); !is(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
-			r.t.Fatalf("waited %s for the %s", within, what)
+			r.t.Fatalf("waited %s for %s", within, what)
 		}
 	}
 }
