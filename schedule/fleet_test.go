@@ -130,7 +130,7 @@ func start(t *testing.T, store *memory.Store, name string) *node {
 	return n
 }
 
-// fleet makes 10,000 scrapers: beats of ten minutes to four hours, and what is due by the clock on
+// fleet makes n scrapers: beats of ten minutes to four hours, and what is due by the clock on
 // the wall of 14 zones.
 func fleet(r *rand.Rand, n int) []vedette.Scraper {
 	texts := []string{"30 2 * * *", "30 1 * * *", "0 * * * *", "15 0-4 * * *", "0 0 * * *", "59 3 * * *", "45 1,2,23 * * *"}
@@ -152,20 +152,26 @@ func fleet(r *rand.Rand, n int) []vedette.Scraper {
 
 // TestThreeNodesLoseAndDoubleNothingOverAClockChange lets three nodes lead 10,000 schedules over
 // 26 March 2000, when clocks went forward in Europe and Africa and back in Australia, while nodes are
-// killed, stopped past their lease with what they have read or written, or told to go.
+// killed, stopped past their lease with what they have read or written, or told to go. Under the race
+// detector it is a tenth of them for half as long: how nodes race does not depend on that. make test
+// runs both.
 func TestThreeNodesLoseAndDoubleNothingOverAClockChange(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a day of 10,000 schedules takes some seconds")
 	}
+	n, hours := 10_000, 26
+	if raced {
+		n, hours = 1000, 13
+	}
 	synctest.Test(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // to be the same again
-		began := time.Date(2000, 3, 25, 12, 0, 0, 0, time.UTC)
+		began := time.Date(2000, 3, 25, 14, 0, 0, 0, time.UTC)
 		time.Sleep(time.Until(began))
 		store := memory.New()
-		all := fleet(r, 10_000)
+		all := fleet(r, n)
 		put(t, store, all...)
 		nodes := []*node{start(t, store, "n0"), start(t, store, "n1"), start(t, store, "n2")}
-		ends := began.Add(26 * time.Hour)
+		ends := began.Add(time.Duration(hours) * time.Hour)
 		blows := map[string]int{}
 		for made := len(nodes); time.Now().Before(ends); {
 			time.Sleep(time.Minute + time.Duration(r.Int64N(int64(20*time.Minute))))
@@ -216,7 +222,7 @@ func TestThreeNodesLoseAndDoubleNothingOverAClockChange(t *testing.T) {
 			}
 		}
 		t.Logf("%d schedules fired %d times, once each, under %v", len(all), fires, blows)
-		if fires < 100_000 || len(blows) < 3 {
+		if fires < n*hours*2/5 || len(blows) < 3 {
 			t.Errorf("%d fires under %v are not what was meant", fires, blows)
 		}
 	})

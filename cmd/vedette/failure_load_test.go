@@ -155,7 +155,7 @@ func TestSlowSiteLosesNoLook(t *testing.T) {
 	const monitors = 1000
 	every := 2 * time.Second
 	if raced {
-		every = 8 * time.Second
+		every = 12 * time.Second
 	}
 	db, site := database(t), slow(t, 200*time.Millisecond)
 	v := harm(t, file(t, many(monitors, site.url, db, "interval: "+every.String())), db, "")

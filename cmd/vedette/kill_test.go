@@ -23,6 +23,7 @@ const (
 
 // The process is killed with -9 at random moments and started again on the same file at once.
 func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
+	t.Parallel()
 	db := filepath.Join(t.TempDir(), "kill.db")
 	config := file(t, many(100, serve(t, ok), db, "interval: 500ms, timeout: 400ms"))
 	acked := make(map[vedette.ID]bool)
