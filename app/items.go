@@ -41,7 +41,7 @@ func (d *Desk) Items(ctx context.Context, id vedette.ID, want ItemFilter, f func
 		return err
 	}
 	if !want.All && j.State.Live() {
-		return fmt.Errorf("job %s is %s: which items count is known when it has ended, --follow waits for that, and --all shows what was found so far: %w",
+		return fmt.Errorf("job %s is %s: which of its items count is known when it has ended; --follow waits for that, --all shows what was found so far: %w",
 			id, j.State, vedette.ErrRefused)
 	}
 	counts, ok := j.Counts()

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/vedettehq/vedette/app"
+	"github.com/vedettehq/vedette/rule"
 	"github.com/vedettehq/vedette/when"
 )
 
@@ -73,12 +75,33 @@ func eachQueue(s streams, use, short, said string, do func(context.Context, *app
 					return err
 				}
 				words(s, "%s: %s", strings.Join(args, ", "), said)
-				return nil
+				return tellEmpty(cmd.Context(), s, d, args)
 			})
 		},
 	}
 	f.add(cmd)
 	return cmd
+}
+
+// tellEmpty says of which queues there is no job, since a name may be misspelled.
+func tellEmpty(ctx context.Context, s streams, d *app.Desk, names []string) error {
+	lines, err := d.Queues(ctx)
+	if err != nil {
+		return err
+	}
+	var others []string
+	busy := map[string]bool{}
+	for _, l := range lines {
+		if busy[l.Name] = l.Ready+l.Held+l.Scheduled+l.Started > 0; busy[l.Name] && !slices.Contains(names, l.Name) {
+			others = append(others, l.Name)
+		}
+	}
+	for _, name := range names {
+		if near := rule.DidYouMean(name, others); !busy[name] && strings.HasPrefix(near, "did") {
+			words(s, "there is no job in %s: %s", name, near)
+		}
+	}
+	return nil
 }
 
 func newQueuesDrain(s streams) *cobra.Command {

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -70,8 +70,12 @@ func (f *runFlags) request() (r app.RunRequest, err error) {
 		return r, usagef("--local waits for the end by itself, and nothing goes before it: leave out --wait and --priority")
 	}
 	if f.params != "" {
-		if !json.Valid([]byte(f.params)) || strings.TrimSpace(f.params)[0] != '{' {
-			return r, usagef("--params %q is no JSON object", f.params)
+		var keys map[string]json.RawMessage
+		switch err := json.Unmarshal([]byte(f.params), &keys); {
+		case errors.As(err, new(*json.UnmarshalTypeError)), err == nil && keys == nil:
+			return r, usagef("--params is JSON, but no object: write it as {\"page\": 2}")
+		case err != nil:
+			return r, usagef("--params is no JSON: %v", err)
 		}
 		r.Params = vedette.Raw(f.params)
 	}
@@ -166,6 +170,7 @@ func (f *runFlags) here(ctx context.Context, s streams, name string, r app.RunRe
 
 // find returns a scraper of the configuration, or else of the store, with the monitors beside it.
 func (f *runFlags) find(ctx context.Context, name string) (one vedette.Scraper, all []vedette.Monitor, err error) {
+	var names []string
 	if f.store == "" {
 		file, err := load(f.config)
 		if err != nil {
@@ -179,11 +184,18 @@ func (f *runFlags) find(ctx context.Context, name string) (one vedette.Scraper, 
 			return file.Scrapers[i], file.Monitors, nil
 		}
 		all = file.Monitors
+		for _, s := range file.Scrapers {
+			names = append(names, string(s.ID))
+		}
 	}
 	err = f.open(ctx, false, func(d *app.Desk) (err error) {
 		one, err = d.Scraper(ctx, name)
 		return err
 	})
+	if err != nil && f.store == "" && !errors.Is(err, vedette.ErrNotFound) {
+		err = fmt.Errorf("the configuration has no scraper %q (%s), and the store cannot be asked: %w",
+			name, cmp.Or(rule.DidYouMean(name, names), "it has none"), err)
+	}
 	return one, all, err
 }
 

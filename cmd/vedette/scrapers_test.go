@@ -113,7 +113,7 @@ func TestScrapersAndJobsAreShownAndChangedBesideTheProcessThatRunsThem(t *testin
 		step{"jobs items -o json " + id, exitOK, `^\[\n.*"id": "[0-9a-f]{8}-[0-9a-f]{4}-5`},
 		step{"jobs items --all " + id, exitOK, `^{"id":"[^"]*","job":"` + id + `","epoch":\d+,"n":1,"at":"[^"]*","counts":true,"item":{"n":1}}\n$`},
 		step{"jobs items -o csv " + id, exitOK, `^id,job,epoch,n,at,counts,item\n[^\n]*,1,[^\n]*,true,"{""n"":\s?1}"\n$`},
-		step{"jobs items " + slow, exitFailed, `is known when it has ended, --follow waits for that`},
+		step{"jobs items " + slow, exitFailed, `is known when it has ended; --follow waits for that`},
 		step{"jobs items --all " + slow, exitOK, `no items\n$`},
 		step{"jobs list --scraper ticks -n 2", exitOK, `JOB +SCRAPER +STATE +WHEN +TOOK +RESULT\n.* ticks +succeeded .* fine\n`},
 		step{"jobs list --queue nowhere", exitOK, `no jobs`},
@@ -202,6 +202,7 @@ scrapers:
 		step{"run fetch --local", exitOK, `200 OK, 4 bytes in`},
 		step{"run mine --local", exitFailed, `handler "mine": not found`},
 		step{"run nobody --local", exitFailed, `none.db`},
+		step{"run itms --local", exitFailed, `has no scraper "itms" \(did you mean items\?\)`},
 		step{"run items --local --wait", exitUsage, `leave out --wait`},
 		step{"validate", exitFailed, `there is no handler "mine"`},
 		step{"validate --handler mine", exitOK, `1 monitor, 6 scrapers, no mistakes`},
@@ -220,6 +221,8 @@ func TestRunSaysWhyNobodyBeginsIt(t *testing.T) {
 		step{"queues pause default", exitOK, "paused"},
 		step{"run slow-one", exitFailed, "did you mean"},
 		step{"run shop/slow-one", exitOK, `waits: its queue is paused, vedette queues resume default lets it go on\n`},
+		step{"queues pause defalt", exitOK, `defalt: paused\nthere is no job in defalt: did you mean default\?\n`},
+		step{"queues resume defalt default", exitOK, `defalt, default: open\n`},
 	)
 	idle := file(t, fmt.Sprintf("store: sqlite:%s\nhttp: {listen: ''}\nscrapers: [{name: a, handler: exec, params: {argv: [a]}}]\n", filepath.Join(t.TempDir(), "idle.db")))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -297,7 +300,9 @@ func TestWrongUsageOfScrapersAndJobs(t *testing.T) {
 		step{"scrapers list --store memory:", exitFailed, `its own process alone`},
 		step{"scrapers list --store sqlite:nothere.db", exitFailed, `^vedette: open store nothere.db: .*vedette up makes it`},
 		step{"run", exitUsage, `which scraper\?`},
-		step{"run a --params [1]", exitUsage, `is no JSON object`},
+		step{"run a --params [1]", exitUsage, `but no object`},
+		step{"run a --params null", exitUsage, `but no object`},
+		step{"run a --params {hunter2", exitUsage, `--params is no JSON: invalid character 'h'`},
 		step{"run a --priority hihg", exitUsage, `did you mean high\?`},
 		step{"backfill a", exitUsage, `--from 2026-03-01`},
 		step{"backfill a --from soon", exitUsage, `--from "soon" is no time`},

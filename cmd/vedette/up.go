@@ -50,7 +50,7 @@ type upFlags struct {
 func newUp(s streams) *cobra.Command {
 	var f upFlags
 	cmd := &cobra.Command{
-		Use: "up [URL...]", Short: "Watch sites", Long: upHelp,
+		Use: "up [URL...]", Short: "Watch sites, and run scrapers", Long: upHelp,
 		Example: "  vedette up -c vedette.yaml\n  vedette up https://example.com/ tcp://db.internal:5432",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
