@@ -222,7 +222,7 @@ func TestRunSaysWhyNobodyBeginsIt(t *testing.T) {
 		step{"run slow-one", exitFailed, "did you mean"},
 		step{"run shop/slow-one", exitOK, `waits: its queue is paused, vedette queues resume default lets it go on\n`},
 		step{"queues pause defalt", exitOK, `defalt: paused\nthere is no job in defalt: did you mean default\?\n`},
-		step{"queues resume defalt default", exitOK, `defalt, default: open\n`},
+		step{"queues resume defalt", exitOK, `defalt: open\n`},
 	)
 	idle := file(t, fmt.Sprintf("store: sqlite:%s\nhttp: {listen: ''}\nscrapers: [{name: a, handler: exec, params: {argv: [a]}}]\n", filepath.Join(t.TempDir(), "idle.db")))
 	ctx, cancel := context.WithCancel(t.Context())
