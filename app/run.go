@@ -34,26 +34,36 @@ func (a *App) Run(ctx context.Context) (err error) {
 			err = errors.Join(err, a.spool.Close())
 		}
 	}()
+	var parts []vedette.Part
 	l, err := a.listen(ctx)
-	if err != nil {
-		return err
-	}
 	if l != nil {
 		defer func() { _ = l.Close() }() // the server has done it, unless it did not come to serve
 	}
-	parts, err := a.parts(ctx, l)
-	if err != nil {
-		return err
+	if err == nil {
+		parts, err = a.begin(ctx, l)
 	}
-	if err := a.applyFirst(ctx); err != nil {
+	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return nil // told to stop before it ran
+	case err != nil:
 		return err
-	}
-	if a.has("record") || !a.store.shared {
-		if err := a.tellVerdicts(ctx); err != nil {
-			return err
-		}
 	}
 	return vedette.Run(ctx, parts...)
+}
+
+// begin does what comes before the parts run, and returns them.
+func (a *App) begin(ctx context.Context, l net.Listener) ([]vedette.Part, error) {
+	parts, err := a.parts(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.applyFirst(ctx); err != nil {
+		return nil, err
+	}
+	if a.has("record") || !a.store.shared {
+		return parts, a.tellVerdicts(ctx)
+	}
+	return parts, nil
 }
 
 // parts makes what runs, each of which may use those before it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -39,5 +40,16 @@ func TestClientThatDoesNotLetGoDelaysNoResignation(t *testing.T) {
 	}
 	if took := time.Since(began); took > 900*time.Millisecond {
 		t.Errorf("the stop took %v", took)
+	}
+}
+
+func TestStopBeforeItRunsIsNoError(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for _, listen := range []string{"", "127.0.0.1:0"} {
+		a := newApp(t, app.Config{Store: "sqlite:" + filepath.Join(t.TempDir(), "a.db"), Listen: listen})
+		if err := a.Run(ctx); err != nil {
+			t.Errorf("listening on %q: %v", listen, err)
+		}
 	}
 }
