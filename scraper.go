@@ -147,5 +147,6 @@ type Task struct {
 	Emit func(ctx context.Context, items ...Raw) error
 }
 
-// StateKey is the key of a [KV] under which what a scraper remembers is kept.
+// StateKey is the key of a [KV] under which what a scraper remembers is kept, in the form of its
+// handler.
 func StateKey(id ScraperID) string { return "scraper/" + string(id) + "/state" }
