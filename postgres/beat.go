@@ -19,7 +19,7 @@ const (
 
 	// unheard are the claims that were made two beats ago, and that their owner does not name:
 	// their answer never came. $1 to $4 are the owner, how often it has beaten, and what it holds.
-	unheard = `j.owner = $1 and j.state = 3 and j.beat <= $2 - 2
+	unheard = `j.holder = $1 and j.beat <= $2 - 2
 		and not exists (select from unnest($3::uuid[], $4::int8[]) as h (id, epoch) where h.id = j.id and h.epoch = j.epoch)`
 
 	buryUnheard = `with x as (
@@ -30,7 +30,7 @@ const (
 	select array_agg(id), array_agg(epoch), limits_leave(array_agg(lane) filter (where lane is not null)) from x`
 
 	giveBackUnheard = `with x as (
-		update jobs as j set epoch = -1 - j.epoch, attempt = j.attempt - 1, owner = null, started_at = null, beat = null,
+		update jobs as j set epoch = -1 - j.epoch, attempt = j.attempt - 1, owner = null, holder = null, started_at = null, beat = null,
 			state = case when j.run_at > now() then 4 when j.lane is null then 2 else 0 end
 		where ` + unheard + ` and j.cancel is null
 		returning j.queue, j.priority, j.run_at, j.lane
@@ -65,6 +65,11 @@ func (q queue) Beat(ctx context.Context, owner string, ttl time.Duration, held .
 		return nil, fmt.Errorf("beat: %w", refused(err))
 	}
 	q.s.herald.ring(e.rings...)
+	for _, o := range all {
+		if o.Lost {
+			q.s.ledger.end(o.Ref)
+		}
+	}
 	return all, nil
 }
 
@@ -77,24 +82,28 @@ func (q queue) beat(ctx context.Context, c *pgx.Conn, e *ending, owner string, t
 	}
 	if len(got[1].Rows) == 0 {
 		rollback(ctx, c)
+		q.s.ledger.forget(owner)
 		return nil, fmt.Errorf("owner %q does not live: %w", owner, vedette.ErrLeaseLost)
 	}
 	values, oids := held.arrays()
 	mine := row{}.text(owner).int8(cells(got[1].Rows[0]).int(0))
-	unheard := with("", "", []uint32{oidText, oidInt8}, mine)
-	unheard.values, unheard.oids = append(unheard.values, values...), append(unheard.oids, oids...)
-	buried, given := unheard, unheard
-	buried.doing, buried.sql, given.doing, given.sql = "end lost claims", buryUnheard, "give back lost claims", giveBackUnheard
+	buried := with("end lost claims", buryUnheard, []uint32{oidText, oidInt8}, mine)
+	buried.values, buried.oids = append(buried.values, values...), append(buried.oids, oids...)
+	given := buried
+	given.doing, given.sql = "give back lost claims", giveBackUnheard
+	taken := q.s.ledger.of(owner)
+	old := with("settle claims", settleOld, []uint32{oidText, oidInt8, oidInt8s}, mine.int8s(taken))
 	asked := step{doing: "read orders", sql: orders, values: values, oids: oids}.also([]uint32{oidText}, row{}.text(owner))
-	got, err = pipe(ctx, c, buried.as("unheardend"), given.as("unheard"), asked.as("orders"), step{doing: "commit", sql: "commit"})
+	got, err = pipe(ctx, c, old.as("settle"), buried.as("unheardend"), given.as("unheard"), asked.as("orders"), step{doing: "commit", sql: "commit"})
 	if err != nil {
 		return nil, err
 	}
+	q.s.ledger.drop(owner, taken)
 	ended := map[vedette.Ref]bool{}
-	e.read(got[0], ended)
 	e.read(got[1], ended)
+	e.read(got[2], ended)
 	var all []vedette.Order
-	for _, one := range got[2].Rows {
+	for _, one := range got[3].Rows {
 		one := cells(one)
 		all = append(all, vedette.Order{Ref: vedette.Ref{Job: one.id(0), Epoch: one.int(1)}, Lost: one.bool(2), Reason: one.text(3)})
 	}

@@ -15,7 +15,7 @@ const (
 	lockJobs = "select from jobs where id = any ($1::uuid[]) order by id for update"
 
 	cancelWaiting = `with x as (
-		delete from jobs as j where j.id = any ($1::uuid[]) and j.state <> 3
+		delete from jobs as j where j.id = any ($1::uuid[]) and j.epoch <= 0
 		returning ` + waitingColumns + `, j.lane, abs(j.epoch) as epoch, 8 as state, j.result, j.error, j.attempts, j.said
 	), h as (` + bury + `)
 	select array_agg(id), array_agg(epoch), limits_settle(array_agg(distinct lane) filter (where lane is not null)) from x`
@@ -24,8 +24,8 @@ const (
 	waitingColumns = `j.id, j.run_at, j.created_at, j.started_at, j.attempt, j.keep, j.queue, j.handler, j.owner, j.scraper, j.fire_at,
 		$2::text as cancel, j.body`
 
-	cancelStarted = `update jobs set cancel = $2, cancel_at = clock_timestamp()
-		where id = any ($1::uuid[]) and state = 3 and cancel is null`
+	cancelStarted = `update jobs set cancel = $2, cancel_at = clock_timestamp(), state = 3, holder = owner
+		where id = any ($1::uuid[]) and epoch > 0 and cancel is null`
 )
 
 // Cancel ends jobs, as [vedette.Jobs] says.

@@ -43,21 +43,24 @@ func (s *Store) Queues() vedette.Queues { return queue{s} }
 const (
 	claimOne = `c%d as materialized (
 		select ctid, id, priority, run_at, lane from jobs
-		where state = 2 and queue = $%d and (priority, run_at, id) >= ($%d, $%d, $%d)
+		where state = 2 and epoch <= 0 and queue = $%d and (priority, run_at, id) >= ($%d, $%d, $%d)
 			and not exists (select from pauses where queue = $%[2]d)%[8]s
 		order by priority, run_at, id
 		limit least($%[6]d, $2%[7]s)
 		for update skip locked), `
 
 	claimTail = `c as (%s), o as materialized (
-		select beats from owners
+		select beats, case when few then 3 else 2 end as state, case when few then name end as holder
+		from owners cross join (select count(*) < %d as few from c where lane is null) as n
 		where name = $1 and expires_at > clock_timestamp() and exists (select from c where lane is null)
-		for key share
+		for key share of owners
 	), u as (
-		update jobs set state = 3, epoch = 1 - epoch, attempt = attempt + 1, owner = $1, started_at = now(),
+		update jobs set state = (select state from o), epoch = 1 - epoch, attempt = attempt + 1, owner = $1, holder = (select holder from o), started_at = now(),
 			beat = (select beats from o), unique_waiting = null
 		where ctid = any (array(select ctid from c where lane is null)) and exists (select from o)
-		returning ` + claimColumns + `)
+		returning ` + claimColumns + `
+	), taken as (
+		insert into claims (owner, n, beat, jobs) select $1, $3, beats, array(select id from u) from o where state = 2)
 	select ` + claimColumns + ` from u
 	union all
 	select id, run_at, priority, null, null, null, null, null, null, null, queue from c where lane is not null`
@@ -74,13 +77,13 @@ const mostPrepared = 4
 func claimSQL(n int) string {
 	sql, union, before, free := "with ", []string{}, "", ""
 	for i := range n {
-		first := 3 + 5*i
+		first := 4 + 5*i
 		sql += fmt.Sprintf(claimOne, i, first, first+2, first+3, first+4, first+1, before, free)
 		union = append(union, fmt.Sprintf("select *, $%d::text as queue from c%d", first, i))
 		before += fmt.Sprintf(" - (select count(*) from c%d)", i)
 		free += fmt.Sprintf(" and not exists (select from c%d where lane is not null)", i)
 	}
-	return sql + fmt.Sprintf(claimTail, strings.Join(union, " union all "))
+	return sql + fmt.Sprintf(claimTail, strings.Join(union, " union all "), takenFrom)
 }
 
 // Claim takes jobs, as [vedette.Queue] says.
@@ -123,6 +126,7 @@ type taking struct {
 	room  int
 	from  []vedette.Want
 	turns []int64
+	n     int64 // the claim's number
 }
 
 // mostRounds bounds how often a claim goes on: whoever competes for the same limits may have the
@@ -177,7 +181,8 @@ func wanted(from []vedette.Want, taken []vedette.Job) []vedette.Want {
 
 // step returns the claim, which begins where claims of this process have come to.
 func (t *taking) step(q queue) step {
-	oids, values := []uint32{oidText, oidInt8}, row{}.text(t.owner).int8(int64(t.room))
+	t.n = q.s.ledger.next()
+	oids, values := []uint32{oidText, oidInt8, oidInt8}, row{}.text(t.owner).int8(int64(t.room)).int8(t.n)
 	t.turns = make([]int64, len(t.from))
 	for i, w := range t.from {
 		var at spot
@@ -216,7 +221,7 @@ func (q queue) claim(ctx context.Context, t *taking) (jobs []vedette.Job, again 
 		limited = append(limited, c.id(0))
 		return true
 	})
-	again = again && len(found) == 0
+	again, taken := again && len(found) == 0, len(found)
 	if len(limited) > 0 {
 		values := row{}.text(t.owner).uuids(limited)
 		entered, err := q.ask(ctx, with("claim behind limits", enter, []uint32{oidText, oidUUIDs}, values).as("enter"))
@@ -232,6 +237,9 @@ func (q queue) claim(ctx context.Context, t *taking) (jobs []vedette.Job, again 
 		if jobs[i], err = claimed(c, t.owner); err != nil {
 			return nil, false, err
 		}
+	}
+	if taken >= takenFrom {
+		q.s.ledger.enter(t.owner, t.n, jobs)
 	}
 	return jobs, again, nil
 }

@@ -153,6 +153,15 @@ func (b row) texts(all []string) row {
 	return b.array(&r)
 }
 
+// int8s is an array of int8.
+func (b row) int8s(all []int64) row {
+	r := rows{oids: []uint32{oidInt8}}
+	for _, n := range all {
+		r.add(func(b row) row { return b.int8(n) })
+	}
+	return b.array(&r)
+}
+
 // uuids is an array of uuid.
 func (b row) uuids(all []vedette.ID) row {
 	r := rows{oids: []uint32{oidUUID}, buf: make([]byte, 0, 20*len(all))}

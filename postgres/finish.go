@@ -64,7 +64,7 @@ const (
 			state = case when (case when u.asked = 2 then j.run_at else coalesce(u.run_at, now()) end) > now() then 4
 				when j.lane is null then 2 else 0 end,
 			attempt = j.attempt - case when u.asked = 2 then 1 else 0 end,
-			epoch = -j.epoch, owner = null, started_at = null, beat = null,
+			epoch = -j.epoch, owner = null, holder = null, started_at = null, beat = null,
 			result = coalesce(u.result, j.result), error = coalesce(u.error, j.error),
 			attempts = case when u.asked = 4 then coalesce(j.attempts, '[]') || ` + attemptThat + `'state', 'retrying', 'error', coalesce(u.error, ''))
 				when u.error is not null then coalesce(j.attempts, '[]') else j.attempts end,
@@ -128,8 +128,17 @@ func (q queue) finish(ctx context.Context, ends []vedette.End) (map[vedette.Ref]
 	})
 	if err == nil {
 		q.s.herald.ring(e.rings...)
+		q.s.ledger.end(e.refs()...)
 	}
 	return e.found, err
+}
+
+func (e *ending) refs() []vedette.Ref {
+	all := make([]vedette.Ref, len(e.ends))
+	for i, one := range e.ends {
+		all[i] = one.Ref
+	}
+	return all
 }
 
 // staleOf returns the claims that did not end as ends say.

@@ -15,7 +15,7 @@ import (
 
 // What people see of jobs. A job whose time has come is pending although nobody has noted it yet.
 const (
-	liveState = "case when state in (1, 4) and run_at > now() then state when state = 3 then 3 else 2 end"
+	liveState = "case when epoch > 0 then 3 when state in (1, 4) and run_at > now() then state else 2 end"
 
 	liveColumns = "j.id, " + liveState + `::int4 as state, j.run_at, abs(j.epoch) as epoch, j.attempt, j.owner, j.cancel, j.result, j.error,
 		j.created_at, j.started_at, greatest(j.started_at, case when j.started_at is not null then o.beat_at end) as beat_at,
@@ -42,7 +42,7 @@ const (
 
 	countQueues = `with counts as (
 		select j.queue, j.priority, count(*) as n, min(j.run_at) as first,
-			case when j.state = 3 then 3 when j.state in (1, 4) and j.run_at > now() then 1
+			case when j.epoch > 0 then 3 when j.state in (1, 4) and j.run_at > now() then 1
 				when l.most > 0 and k.running >= l.most
 					or l.every > 0 and r.clock - (l.burst - 1) * l.every * interval '1 microsecond' > now() then 0
 				else 2 end as state

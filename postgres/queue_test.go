@@ -143,7 +143,7 @@ func TestClaimsBeginBehindWhatWasClaimed(t *testing.T) {
 		if _, err := c.Exec(t.Context(), "begin"); err != nil {
 			t.Fatal(err)
 		}
-		plan := explained(t, c, fmt.Sprintf("claim1('w', 10, 'q', 10, %d, '%s', '%s')", from.priority, when, from.id))
+		plan := explained(t, c, fmt.Sprintf("claim1('w', 10, 1, 'q', 10, %d, '%s', '%s')", from.priority, when, from.id))
 		if _, err := c.Exec(t.Context(), "rollback"); err != nil {
 			t.Fatal(err)
 		}

@@ -18,11 +18,12 @@ const (
 	// lockLost locks the owners whose time ran out and who hold claims. One who claims just now
 	// is waited for, and one who beats just now is not lost.
 	lockLost = `select name from owners as o
-		where expires_at <= clock_timestamp() and exists (select from jobs where owner = o.name and state = 3)
+		where expires_at <= clock_timestamp() and (exists (select from jobs where holder = o.name)
+			or exists (select from claims where owner = o.name))
 		order by name for update`
 
 	lockLostJobs = `select id from jobs as j
-		where state = 3 and owner = any ($1::text[]) or state = 3 and cancel_at <= now() - $2::interval
+		where holder = any ($1::text[]) or state = 3 and cancel_at <= now() - $2::interval
 		order by id limit 2000 for update`
 	rescueMost = 2000
 
@@ -36,7 +37,7 @@ const (
 		delete from jobs as j using (
 			select j.id, case when j.cancel is not null then 8 else 7 end as state, ` + whyLost + ` as why
 			from jobs as j left join owners as o on o.name = j.owner
-			where j.id = any ($1::uuid[]) and j.state = 3 and (j.cancel is not null or j.attempt >= j.max_attempts)) as u
+			where j.id = any ($1::uuid[]) and j.epoch > 0 and (j.cancel is not null or j.attempt >= j.max_attempts)) as u
 		where j.id = u.id
 		returning ` + jobColumns + `, j.lane, j.epoch + 1 as epoch, u.state, j.result, u.why as error,
 			coalesce(j.attempts, '[]') || ` + attemptThat + `'state', ` + stateName + `, 'error', u.why) as attempts, j.said
@@ -44,12 +45,12 @@ const (
 	select array_agg(id), array_agg(epoch), limits_leave(array_agg(lane) filter (where lane is not null)) from x`
 
 	rerunLost = `with x as (
-		update jobs as j set epoch = -1 - j.epoch, owner = null, started_at = null, beat = null, error = u.why,
+		update jobs as j set epoch = -1 - j.epoch, owner = null, holder = null, started_at = null, beat = null, error = u.why,
 			state = case when j.run_at > now() then 4 when j.lane is null then 2 else 0 end,
 			attempts = coalesce(j.attempts, '[]') || ` + attemptThat + `'state', 'pending', 'error', u.why)
 		from (
 			select j.id, ` + whyLost + ` as why from jobs as j left join owners as o on o.name = j.owner
-			where j.id = any ($1::uuid[]) and j.state = 3) as u
+			where j.id = any ($1::uuid[]) and j.epoch > 0) as u
 		where j.id = u.id
 		returning j.id, -j.epoch as epoch, j.queue, j.priority, j.run_at, j.lane
 	)
@@ -92,51 +93,54 @@ func (q queue) Rescue(ctx context.Context, leader vedette.Lease) (rescued []vede
 		return nil, fmt.Errorf("rescue jobs: %w", err)
 	}
 	for {
-		some, err := q.rescueSome(ctx, leader)
+		some, more, err := q.rescueSome(ctx, leader)
 		if err != nil {
 			return rescued, fmt.Errorf("rescue jobs: %w", refused(err))
 		}
-		if rescued = append(rescued, some...); len(some) < rescueMost {
+		if rescued = append(rescued, some...); !more {
 			return rescued, nil
 		}
 	}
 }
 
 // rescueSome is one transaction, of a size that does not hold up the leader's next beat.
-func (q queue) rescueSome(ctx context.Context, leader vedette.Lease) (rescued []vedette.Job, err error) {
+func (q queue) rescueSome(ctx context.Context, leader vedette.Lease) (rescued []vedette.Job, more bool, err error) {
 	var e ending
 	err = q.inDay(ctx, func(c *pgx.Conn) error {
 		e = ending{}
 		return q.s.hurry(ctx, c, patience, func() error {
-			rescued, err = q.rescue(ctx, c, &e, leader)
+			rescued, more, err = q.rescue(ctx, c, &e, leader)
 			return err
 		})
 	})
 	if err == nil {
 		q.s.herald.ring(e.rings...)
 	}
-	return rescued, err
+	return rescued, more, err
 }
 
-func (q queue) rescue(ctx context.Context, c *pgx.Conn, e *ending, leader vedette.Lease) ([]vedette.Job, error) {
+// rescue is the transaction. More says whether there is more to rescue.
+func (q queue) rescue(ctx context.Context, c *pgx.Conn, e *ending, leader vedette.Lease) (rescued []vedette.Job, more bool, err error) {
 	got, err := lead(ctx, c, leader, step{doing: "lock lost owners", sql: lockLost})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	lost := make([]string, len(got[0].Rows))
 	for i, one := range got[0].Rows {
 		lost[i] = cells(one).text(0)
 	}
-	got, err = pipe(ctx, c, with("lock lost jobs", lockLostJobs, []uint32{oidTexts, oidSpan}, row{}.texts(lost).span(vedette.CancelGrace)),
+	got, err = pipe(ctx, c, with("settle claims", settleLost, []uint32{oidTexts, oidInt8}, row{}.texts(lost).int8(settleMost)).as("settlelost"),
+		with("lock lost jobs", lockLostJobs, []uint32{oidTexts, oidSpan}, row{}.texts(lost).span(vedette.CancelGrace)),
 		step{doing: "count limits", sql: lockWrong})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	ids := make([]vedette.ID, len(got[0].Rows))
-	for i, one := range got[0].Rows {
+	ids := make([]vedette.ID, len(got[1].Rows))
+	for i, one := range got[1].Rows {
 		ids[i] = cells(one).id(0)
 	}
-	wrong := cells(got[1].Rows[0])[0]
+	more = cells(got[0].Rows[0]).int(0) == settleMost || len(ids) == rescueMost
+	wrong := cells(got[2].Rows[0])[0]
 	steps := takeAway(ids, "")
 	if wrong != nil {
 		lanes := []uint32{oidInt8s}
@@ -146,7 +150,7 @@ func (q queue) rescue(ctx context.Context, c *pgx.Conn, e *ending, leader vedett
 	show := with("read rescued jobs", getJobs, []uint32{oidUUIDs}, row{}.uuids(ids))
 	got, err = pipe(ctx, c, append(steps, show, step{doing: "commit", sql: "commit"})...)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	ended := map[vedette.Ref]bool{}
 	e.read(got[0], ended)
@@ -155,7 +159,8 @@ func (q queue) rescue(ctx context.Context, c *pgx.Conn, e *ending, leader vedett
 		q.s.log.Warn("counts of limits were wrong", "limits", len(got[3].Rows))
 		e.rings = append(e.rings, promoted(cells(got[4].Rows[0]).texts(0))...)
 	}
-	return jobsOf(got[len(got)-2])
+	rescued, err = jobsOf(got[len(got)-2])
+	return rescued, more, err
 }
 
 // takeAway returns the two steps that take started jobs from their owners.

@@ -59,7 +59,8 @@ const (
 	select (select count(*) from x), (select array_agg(topic) from topics where topic in ` + topicsOfX + `),
 		(select count(*) from names), (select max(scraper) from names)`
 
-	retireOwners = `delete from owners as o where expires_at < $1 and not exists (select from jobs where owner = o.name and state = 3)`
+	retireOwners = `delete from owners as o where expires_at < $1 and not exists (select from jobs where holder = o.name)
+		and not exists (select from claims where owner = o.name)`
 
 	// Lanes are locked, then looked at anew: whoever pushes holds the lock of the lane that it means.
 	lockLanes  = `select id from lanes as l where not exists (select from jobs where lane = l.id) order by id limit 1000 for update skip locked`

@@ -48,6 +48,7 @@ type Store struct {
 	bells  bells
 	herald *herald
 	spots  spots
+	ledger ledger
 	desks  desks
 	shared shared
 	ripe   ripe

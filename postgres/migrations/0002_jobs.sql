@@ -14,6 +14,7 @@ create table jobs (
 	queue          text collate "C" not null,
 	handler        text collate "C" not null,
 	owner          text collate "C",
+	holder         text collate "C",
 	scraper        text collate "C",
 	fire_at        timestamptz,
 	unique_key     text collate "C",
@@ -25,10 +26,10 @@ create table jobs (
 	body           bytea not null,
 	attempts       jsonb,
 	said           bigint[]
-) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000,
+) with (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000,
 	autovacuum_analyze_scale_factor = 0.2, autovacuum_vacuum_cost_delay = 0);
 create index jobs_ready on jobs (queue, priority, run_at, id) where state = 2;
-create index jobs_owned on jobs (owner) where state = 3;
+create index jobs_held on jobs (holder) where holder is not null;
 create index jobs_due on jobs (run_at) where state in (1, 4);
 create index jobs_told on jobs (cancel_at) where cancel_at is not null;
 create index jobs_lane on jobs (lane, state, priority, run_at, id) where lane is not null;
@@ -37,11 +38,12 @@ create unique index jobs_fire on jobs (scraper, fire_at) where fire_at is not nu
 create unique index jobs_unique on jobs (unique_key) where unique_key is not null;
 create unique index jobs_waiting on jobs (unique_waiting) where unique_waiting is not null;
 
-comment on table jobs is 'Live jobs only.';
-comment on column jobs.epoch is 'Negative while nobody owns the job.';
+comment on table jobs is 'Live jobs only. Half of a page is left free for claims of what is on it.';
+comment on column jobs.epoch is 'Above 0 while somebody owns the job.';
+comment on column jobs.holder is 'The owner, in state 3; no index may contain what a claim that takes jobs changes.';
 comment on column jobs.beat is 'How often its owner had beaten when it claimed the job.';
 comment on column jobs.lane is 'Null for a job without limits.';
-comment on column jobs.state is '0 held by a limit, 1 scheduled, 2 ready, 3 started, 4 retrying; 1 and 4 until somebody sees that run_at has passed.';
+comment on column jobs.state is '0 held by a limit, 1 scheduled, 2 ready or taken, 3 started, 4 retrying; 1 and 4 until somebody sees that run_at has passed.';
 comment on column jobs.fire_at is 'Of what a schedule fired only.';
 comment on column jobs.unique_waiting is 'Null once the job was claimed.';
 comment on column jobs.error is 'Of the last attempt that failed.';
@@ -80,6 +82,17 @@ create index on job_history using brin (finished_at);
 comment on table job_history is 'Jobs that ended, a partition a UTC day.';
 comment on column job_history.state is '5 succeeded, 6 failed, 7 dead, 8 cancelled.';
 comment on column job_history.attempts is 'Null if there was one at most: what the row says of owner, times, state and error is then the attempt.';
+
+create table claims (
+	owner text collate "C" not null,
+	n     bigint not null,
+	beat  bigint not null,
+	jobs  uuid[] not null
+) with (autovacuum_vacuum_threshold = 1000);
+alter table claims alter jobs set storage external;
+create index on claims (owner);
+
+comment on table claims is 'Claims of many jobs, which are taken until all have ended or those that are left are settled.';
 
 create table owners (
 	name       text collate "C" primary key,
@@ -305,7 +318,7 @@ begin
 		taken := taken || j.id;
 	end loop;
 	update jobs set state = 0 where id = any (barred);
-	return query update jobs set state = 3, epoch = 1 - epoch, attempt = attempt + 1, owner = worker, beat = mine,
+	return query update jobs set state = 3, epoch = 1 - epoch, attempt = attempt + 1, owner = worker, holder = worker, beat = mine,
 			started_at = at, unique_waiting = null
 		where id = any (taken) returning *;
 	perform limits_promote(near);
