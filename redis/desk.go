@@ -133,6 +133,9 @@ func (d *desk) run(all *desks) {
 		if len(jobs) > 0 {
 			d.q.s.wakes.pass(d.x)
 		}
+		for err == nil && sleep == 0 && !all.asked(d) { // who comes next is to find all that is due
+			_, sleep, err = d.q.take(ctx, d.owner, 0, d.from)
+		}
 		if !more || err != nil || len(jobs) > 0 && (len(jobs) == n || !d.whole) {
 			continue
 		}
@@ -187,6 +190,13 @@ func (d *desks) land(at *desk, jobs []vedette.Job, err error) bool {
 		close(c.done)
 	}
 	at.line, at.flying = slices.Concat(left, rest), 0
+	return len(at.line) > 0
+}
+
+// asked says whether somebody stands in line.
+func (d *desks) asked(at *desk) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return len(at.line) > 0
 }
 

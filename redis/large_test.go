@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/vedettehq/vedette"
 )
 
@@ -96,5 +98,40 @@ func TestManyPrioritiesKeepTheirOrder(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("claimed %v, want %v", got, want)
+	}
+}
+
+// TestWhoClaimsSeldomHasWhatIsUrgentOfAllThatIsDue claims twice, of more than one call makes ready.
+func TestWhoClaimsSeldomHasWhatIsUrgentOfAllThatIsDue(t *testing.T) {
+	s := openNew(t)
+	beat(t, s, "w")
+	due := time.Now().Add(time.Hour)
+	all := jobs(25_000)
+	for i := range all {
+		all[i].RunAt, all[i].Priority = due, vedette.Normal
+	}
+	urgent := job(func(j *vedette.Job) { j.RunAt, j.Priority = due.Add(time.Millisecond), vedette.Utmost })
+	pushAll(t, s, append(all, urgent)...)
+	later := s.prefix + ":later:q"
+	if err := s.db.ZUnionStore(t.Context(), later, &redis.ZStore{Keys: []string{later}, Weights: []float64{0.5}}).Err(); err != nil {
+		t.Fatal(err) // half of the time since 1970 is long ago
+	}
+	if claim(t, s, "w", 1)[0].ID == urgent.ID {
+		t.Fatal("one call makes all ready, and this test is none")
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left, err := s.db.ZCard(t.Context(), later).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d are still to be made ready, and nobody is about to", left)
+		}
+	}
+	if got := claim(t, s, "w", 1)[0].ID; got != urgent.ID {
+		t.Errorf("claimed %s next, want the urgent one behind all that came due before", got)
 	}
 }

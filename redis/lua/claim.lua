@@ -54,20 +54,20 @@ local function fill(queue, most)
 end
 
 quicken()
-local counts, open_queues = {}, {}
+local counts, open_queues, behind = {}, {}, false
 for i = 3, #ARGV, 2 do
 	local queue, want, before = ARGV[i], tonumber(ARGV[i + 1]), #taken
 	if call('SISMEMBER', P .. 'paused', queue) == 0 then
 		open_queues[#open_queues + 1] = queue
-		promote(queue)
+		behind = promote(queue) or behind
 		fill(queue, want > 0 and math.min(n, before + want) or n)
 	end
 	counts[#counts + 1] = #taken - before
 end
 
--- Who did not get all that was wanted sleeps until the next comes due, or -1.
-local sleep = 0
-if #taken < n then
+-- Who did not get all that was wanted sleeps until the next comes due, or -1. It is 0 where more is due.
+local sleep = behind and 0 or -1
+if #taken < n and not behind then
 	local next = tonumber(call('ZRANGE', P .. 'slow', 0, 0, 'WITHSCORES')[2] or 0)
 	for _, queue in ipairs(open_queues) do
 		local at = tonumber(call('ZRANGE', P .. 'later:' .. queue, 0, 0, 'WITHSCORES')[2] or 0)

@@ -206,18 +206,25 @@ local function unplace(member, m)
 	touch(m.lane)
 end
 
--- promote makes ready what time alone kept from it in a queue.
+-- promote makes ready what time alone kept from it in a queue, and says whether there may be more: who
+-- asks is not to pass over what is urgent, and nobody else to wait for long.
 local function promote(queue)
 	local key = P .. 'later:' .. queue
-	local due = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, 1000)
-	if #due > 0 then
-		call('ZREMRANGEBYRANK', key, 0, #due - 1)
-		for _, member in ipairs(due) do
-			place(sub(member, 1, 32), 0, {queue = queue, lane = sub(member, 33)})
+	for _ = 1, 10 do
+		local due = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, 1000)
+		if #due > 0 then
+			call('ZREMRANGEBYRANK', key, 0, #due - 1)
+			for _, member in ipairs(due) do
+				place(sub(member, 1, 32), 0, {queue = queue, lane = sub(member, 33)})
+			end
+			add_all()
+			settle_all()
 		end
-		add_all()
-		settle_all()
+		if #due < 1000 then
+			return false
+		end
 	end
+	return true
 end
 
 -- quicken makes ready the lanes whose rate allows it by now.
