@@ -12,59 +12,6 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
-// TestWakesFromAnotherProcess lets one process wait for what another makes.
-func TestWakesFromAnotherProcess(t *testing.T) {
-	text := place(t)
-	here, there := openAt(t, text, Options{}), openAt(t, text, Options{})
-	beat(t, here, "w")
-	var took []time.Duration
-	for range 30 {
-		got := make(chan time.Time, 1)
-		go func() {
-			if _, err := here.Queue().Claim(t.Context(), "w", 1, vedette.Want{Queue: "q"}); err != nil {
-				t.Errorf("Claim: %v", err)
-			}
-			got <- time.Now()
-		}()
-		time.Sleep(30 * time.Millisecond)
-		at := time.Now()
-		pushAll(t, there, job())
-		took = append(took, (<-got).Sub(at))
-	}
-	slices.Sort(took)
-	if took[len(took)/2] > 100*time.Millisecond {
-		t.Errorf("a push of another process woke after %v in the middle", took[len(took)/2])
-	}
-
-	read := make(chan time.Time, 1)
-	go func() {
-		if _, err := here.Feed().Read(t.Context(), "t", 0, 1); err != nil {
-			t.Errorf("Read: %v", err)
-		}
-		read <- time.Now()
-	}()
-	changed := make(chan time.Time, 1)
-	go func() {
-		if _, _, _, err := here.Scrapers().Changes(t.Context(), 0); err != nil {
-			t.Errorf("Changes: %v", err)
-		}
-		changed <- time.Now()
-	}()
-	time.Sleep(50 * time.Millisecond)
-	at := time.Now()
-	if err := there.Feed().Append(t.Context(), vedette.Entry{Topic: "t", Data: vedette.Raw("1")}); err != nil {
-		t.Fatal(err)
-	}
-	if err := there.Scrapers().Put(t.Context(), vedette.Scraper{ID: "s"}); err != nil {
-		t.Fatal(err)
-	}
-	for what, woke := range map[string]time.Time{"Read": <-read, "Changes": <-changed} {
-		if took := woke.Sub(at); took > 500*time.Millisecond {
-			t.Errorf("%s woke after %v", what, took)
-		}
-	}
-}
-
 // TestWakesHaveEdges counts what is sent behind the first news of a queue: one for all of it.
 func TestWakesHaveEdges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

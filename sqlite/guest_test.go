@@ -39,53 +39,24 @@ func claim(t testing.TB, s *sqlite.Store, owner string) vedette.Job {
 	return jobs[0]
 }
 
-// A guest is in this process here, which is the same to SQLite: it has connections of its own.
-func TestOwnerNoticesWhatAGuestDoes(t *testing.T) {
+func TestReaderFollowsWhatTheOwnerAppends(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vedette.db")
 	owner := open(t, path, sqlite.Options{})
-	guest := open(t, path, sqlite.Options{Guest: true})
-	beat(t, owner, "w")
-	var j vedette.Job
-	for range 4 { // the first could be seen by the net for lost wake-ups
-		claimed := make(chan vedette.Job, 1)
-		go func() { claimed <- claim(t, owner, "w") }()
-		time.Sleep(50 * time.Millisecond) // until it waits; if it does not yet, it need not be woken
-		at := time.Now()
-		push(t, guest, job())
-		j = <-claimed
-		if took := time.Since(at); took > notice {
-			t.Errorf("claimed %v after a guest pushed it", took)
+	reader := open(t, path, sqlite.Options{ReadOnly: true})
+	got := make(chan time.Time, 1)
+	go func() {
+		if _, err := reader.Feed().Read(t.Context(), "t", 0, 9); err != nil {
+			t.Errorf("Read: %v", err)
 		}
-	}
-	if err := guest.Jobs().Cancel(t.Context(), "enough", j.ID); err != nil {
+		got <- time.Now()
+	}()
+	time.Sleep(50 * time.Millisecond)
+	at := time.Now()
+	if err := owner.Feed().Append(t.Context(), vedette.Entry{Topic: "t", Data: vedette.Raw("1")}); err != nil {
 		t.Fatal(err)
 	}
-	orders := beat(t, owner, "w", j.Ref())
-	if len(orders) != 1 || orders[0].Reason != "enough" {
-		t.Errorf("orders %+v, want to end what the guest cancelled", orders)
-	}
-}
-
-func TestGuestFollowsWhatTheOwnerAppends(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "vedette.db")
-	owner := open(t, path, sqlite.Options{})
-	for name, o := range map[string]sqlite.Options{"guest": {Guest: true}, "reader": {ReadOnly: true}} {
-		other := open(t, path, o)
-		got := make(chan time.Time, 1)
-		go func() {
-			if _, err := other.Feed().Read(t.Context(), name, 0, 9); err != nil {
-				t.Errorf("Read: %v", err)
-			}
-			got <- time.Now()
-		}()
-		time.Sleep(50 * time.Millisecond)
-		at := time.Now()
-		if err := owner.Feed().Append(t.Context(), vedette.Entry{Topic: name, Data: vedette.Raw("1")}); err != nil {
-			t.Fatal(err)
-		}
-		if took := (<-got).Sub(at); took > notice {
-			t.Errorf("a %s saw it after %v", name, took)
-		}
+	if took := (<-got).Sub(at); took > notice {
+		t.Errorf("a reader saw it after %v", took)
 	}
 }
 
