@@ -210,7 +210,7 @@ end
 -- asks is not to pass over what is urgent, and nobody else to wait for long.
 local function promote(queue)
 	local key = P .. 'later:' .. queue
-	for _ = 1, 10 do
+	for _ = 1, 3 do
 		local due = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, 1000)
 		if #due > 0 then
 			call('ZREMRANGEBYRANK', key, 0, #due - 1)
