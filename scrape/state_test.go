@@ -41,13 +41,12 @@ type works struct {
 }
 
 // push adds a job of two attempts.
-func (w works) push() vedette.ID {
+func (w works) push() {
 	w.Helper()
 	j := vedette.Job{ID: vedette.NewID(time.Now()), Scraper: "shop", Handler: "exec", MaxAttempts: 2, Keep: 1}
 	if refused, err := w.Jobs().Push(w.Context(), j); err != nil || len(refused) > 0 {
 		w.Fatal(refused, err)
 	}
-	return j.ID
 }
 
 // claim lets an owner claim a job, whose program leaves a state when it is run.
