@@ -16,7 +16,7 @@ const (
 	// pause is how long nothing is committed before the log is copied.
 	pause = 10 * time.Millisecond
 	// worth is how many pages it must hold for that.
-	worth = 1000
+	worth = 500
 )
 
 // tire lets the store rest after a pause. Whoever holds the connection that writes may call it.
