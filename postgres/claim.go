@@ -133,8 +133,7 @@ type taking struct {
 // better of it each time.
 const mostRounds = 20
 
-// take takes what there is at once. It goes on only behind jobs that have limits, or when it began
-// behind all jobs.
+// take takes what there is at once. It goes on only behind jobs that have limits.
 func (q queue) take(ctx context.Context, owner string, n int, from []vedette.Want) ([]vedette.Job, error) {
 	if q.s.ripe.now() {
 		if _, err := q.ripen(ctx); err != nil {
@@ -209,10 +208,10 @@ func (t *taking) most(i int) int {
 func (q queue) claim(ctx context.Context, t *taking) (jobs []vedette.Job, again bool, err error) {
 	found, err := q.ask(ctx, t.step(q))
 	if err != nil {
-		q.rewind(t) // the server may have started some that nobody will have
+		q.rewind(t.from) // the server may have started some that nobody will have
 		return nil, false, err
 	}
-	again = q.move(t, found)
+	q.move(t, found)
 	var limited []vedette.ID
 	found = slices.DeleteFunc(found, func(c cells) bool {
 		if c[3] != nil {
@@ -221,14 +220,14 @@ func (q queue) claim(ctx context.Context, t *taking) (jobs []vedette.Job, again 
 		limited = append(limited, c.id(0))
 		return true
 	})
-	again, taken := again && len(found) == 0, len(found)
+	taken := len(found)
 	if len(limited) > 0 {
 		values := row{}.text(t.owner).uuids(limited)
 		entered, err := q.ask(ctx, with("claim behind limits", enter, []uint32{oidText, oidUUIDs}, values).as("enter"))
 		if err != nil && len(found) == 0 {
 			return nil, false, err
 		}
-		again = again || len(entered) < len(limited) || len(t.from) > 1
+		again = len(entered) < len(limited) || len(t.from) > 1
 		found = append(found, entered...)
 	}
 	slices.SortFunc(found, t.compare)
@@ -262,8 +261,8 @@ func (q queue) ask(ctx context.Context, one step) (all []cells, err error) {
 	return all, err
 }
 
-func (q queue) rewind(t *taking) {
-	for _, w := range t.from {
+func (q queue) rewind(from []vedette.Want) {
+	for _, w := range from {
 		q.s.spots.rewind(w.Queue)
 	}
 }
@@ -281,34 +280,39 @@ func claimed(c cells, owner string) (j vedette.Job, err error) {
 	return j, nil
 }
 
-// move moves on in the queues that gave as much as was asked of them, and back in the others. It
-// reports whether it went back.
-func (q queue) move(t *taking, found []cells) (back bool) {
-	room := t.room
+// move moves on in the queues that were looked through: behind jobs with limits none was.
+func (q queue) move(t *taking, found []cells) {
+	room, limited := t.room, false
 	for i, w := range t.from {
+		if limited {
+			return
+		}
 		n, last := 0, begin()
 		for _, c := range found {
 			if string(c[10]) != w.Queue {
 				continue
 			}
-			if n++; spotOf(c).compare(last) > 0 {
-				last = spotOf(c)
+			n++
+			limited = limited || c[3] == nil
+			if at := spotOf(c); at.compare(last) > 0 {
+				last = at
 			}
 		}
-		if n >= min(t.most(i), room) {
-			q.s.spots.pass(w.Queue, t.turns[i], last)
-		} else if q.s.spots.rewind(w.Queue) {
-			back = true
+		if n < min(t.most(i), room) {
+			last = end()
 		}
+		q.s.spots.pass(w.Queue, t.turns[i], last)
 		room = max(0, room-n)
 	}
-	return back
 }
 
 // compare orders what the claim gave as it is to be started: by queue, and then as spots are.
 func (t *taking) compare(a, b cells) int {
 	if !bytes.Equal(a[10], b[10]) {
 		return t.place(a.text(10)) - t.place(b.text(10))
+	}
+	if bytes.Equal(a[1], b[1]) && bytes.Equal(a[2], b[2]) { // as is mostly so
+		return bytes.Compare(a[0], b[0])
 	}
 	return spotOf(a).compare(spotOf(b))
 }

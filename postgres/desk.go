@@ -171,7 +171,9 @@ func (s *desks) serve(ctx context.Context, d *desk, n int) {
 	got, err := d.q.take(ctx, d.owner, n, d.from)
 	next := d.q.s.ripe.left()
 	if err == nil && len(got) == 0 {
-		next, err = d.q.await(ctx, d.owner)
+		if next, err = d.q.await(ctx, d.owner); err != nil {
+			d.q.rewind(d.from) // an owner who lives no more is given nothing
+		}
 	}
 	d.cancel()
 	if over := s.answer(d, got, err); len(over) > 0 {

@@ -36,7 +36,7 @@ const (
 		on conflict do nothing
 		returning id, lane
 	)
-	select array_agg(id), limits_settle(array_agg(distinct lane) filter (where lane is not null)) from n`
+	select array_agg(id), limits_settle(array_agg(distinct lane) filter (where lane is not null)), now() from n`
 
 	laneTypes   = ", $13::text[], $14::int8[], $15::text[], $16::int8[], $17::int8[]"
 	laneColumns = ", limit_key, most, rate_key, every, burst"
@@ -175,8 +175,11 @@ func (p *pushing) copy(ctx context.Context, c *pgx.Conn) ([]ring, error) {
 	if _, err := c.PgConn().CopyFrom(ctx, bytes.NewReader(r.copied()), copyJobs); err != nil {
 		return nil, fmt.Errorf("copy jobs: %w", err)
 	}
-	_, err := pipe(ctx, c, append(p.dropKnown(), step{doing: "commit", sql: "commit"})...)
-	return p.rings(nil), err
+	got, err := pipe(ctx, c, append(p.dropKnown(), step{doing: "read the clock", sql: "select now()"}, step{doing: "commit", sql: "commit"})...)
+	if err != nil {
+		return nil, err
+	}
+	return p.rings(nil, cells(got[len(got)-2].Rows[0]).int(0)), nil
 }
 
 func bodyOf(b []byte, j *vedette.Job) []byte {
@@ -224,7 +227,7 @@ func (p *pushing) insert(ctx context.Context, c *pgx.Conn) (out []vedette.ID, ri
 	if len(kept) < len(p.jobs) {
 		out, err = p.keptOut(ctx, c, kept)
 	}
-	return out, append(p.rings(kept), promoted(added.texts(1))...), err
+	return out, append(p.rings(kept, added.int(2)), promoted(added.texts(1))...), err
 }
 
 // add returns the step that inserts. $1 to $12 are what all jobs have, the rest are their limits.
@@ -353,16 +356,17 @@ func (p *pushing) keptOut(ctx context.Context, c *pgx.Conn, kept map[vedette.ID]
 	return out, nil
 }
 
-// rings returns what to ring for when the jobs of kept were added; nil is all. Limits let go theirs
-// by themselves. A later job wakes one who waits, to wait for it.
-func (p *pushing) rings(kept map[vedette.ID]bool) []ring {
+// rings returns what to ring for when the jobs of kept were added at a time in microseconds as the
+// server counts; nil is all. Limits let go theirs by themselves. A later job wakes one who waits, to
+// wait for it.
+func (p *pushing) rings(kept map[vedette.ID]bool, now int64) []ring {
 	var all []ring
 	for i := range p.jobs {
 		j := &p.jobs[i]
 		if kept != nil && !kept[j.ID] {
 			continue
 		}
-		r := ring{queueBell(queueOf(j)), 1, int64(j.Priority), math.MaxInt64}
+		r := ring{queueBell(queueOf(j)), 1, int64(j.Priority), now}
 		if !j.RunAt.IsZero() {
 			r.RunAt = j.RunAt.UnixMicro() - epoch
 		}

@@ -179,7 +179,7 @@ func TestHigherPriorityIsSeenByEveryProcess(t *testing.T) {
 		if jobs := take(t, s, "w", 1); jobs[0].ID == urgent.ID {
 			break
 		}
-		if time.Since(begun) > spotAge/2 {
+		if time.Since(begun) > minAge/2 {
 			t.Fatal("an urgent job is passed over until claims begin anew")
 		}
 	}

@@ -22,8 +22,10 @@ const (
 	// The topics that go with the jobs of x.
 	topicsOfX = `(select 'job/' || id from x union all select 'job/' || id || '/items' from x)`
 
+	// A job ends after it was made, as its ID says; one that came with a clock ahead is kept for
+	// longer by as much.
 	retireRows = `with x as (
-		delete from %s where ctid = any (array(select ctid from %[1]s where finished_at < $1 limit $2)) returning id)
+		delete from %s where ctid = any (array(select ctid from %[1]s where id < $3 and finished_at < $1 order by id limit $2)) returning id)
 		select (select count(*) from x), (select array_agg(topic) from topics where topic in ` + topicsOfX + `)`
 
 	// Of a day that goes as a whole, the topics of its jobs lie between those of its first and
@@ -180,7 +182,7 @@ func (r *retiring) whole(ctx context.Context, p pruner, d day) (more bool, err e
 // piece drops some jobs of a day.
 func (r *retiring) piece(ctx context.Context, d day) (more bool, err error) {
 	got, err := lead(ctx, r.c, r.leader, with("drop old jobs", fmt.Sprintf(retireRows, d.name),
-		[]uint32{oidTime, oidInt8}, row{}.time(r.before).int8(retireMost)))
+		[]uint32{oidTime, oidInt8, oidUUID}, row{}.time(r.before).int8(retireMost).uuid(vedette.FirstID(r.before))))
 	if err != nil {
 		return false, err
 	}

@@ -10,9 +10,13 @@ import (
 	"github.com/vedettehq/vedette"
 )
 
-// spotAge is how long claims may begin behind what others have claimed: so long may a job that
-// nobody told of, or whose claim was undone, be passed over.
-const spotAge = time.Second
+// Claims may begin behind what others have claimed for maxAge: so long may a job that nobody told of,
+// or whose claim was undone, be passed over. From minAge on the first claim that no ring has woken
+// goes back, so that what just came need not wait for it.
+const (
+	minAge = 500 * time.Millisecond
+	maxAge = time.Second
+)
 
 // A spot is a place in the order of a queue's ready jobs.
 type spot struct {
@@ -20,8 +24,9 @@ type spot struct {
 	id              vedette.ID
 }
 
-// begin lies before all jobs.
+// begin lies before all jobs, end behind them.
 func begin() spot { return spot{priority: math.MinInt64, runAt: math.MinInt64} }
+func end() spot   { return spot{priority: math.MaxInt64, runAt: math.MaxInt64} }
 
 func (a spot) compare(b spot) int {
 	return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.runAt, b.runAt), slices.Compare(a.id[:], b.id[:]))
@@ -40,6 +45,7 @@ type track struct {
 	at    spot
 	since time.Time // when it left the beginning
 	turn  int64     // grows when it goes back
+	rung  bool      // since the last claim
 }
 
 func (s *spots) track(queue string) *track {
@@ -64,13 +70,17 @@ func (s *spots) from(queue string) (spot, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.track(queue)
-	if t.at != begin() && time.Since(t.since) > spotAge {
+	most := maxAge
+	if !t.rung {
+		most = minAge
+	}
+	if t.rung = false; t.at != begin() && time.Since(t.since) > most {
 		t.back()
 	}
 	return t.at, t.turn
 }
 
-// pass moves on to the last of as many jobs as were asked for.
+// pass moves on to the last of as many jobs as were asked for, or the end if there were fewer.
 func (s *spots) pass(queue string, turn int64, last spot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,23 +94,25 @@ func (s *spots) pass(queue string, turn int64, last spot) {
 	t.at = last
 }
 
-// rewind goes back to the beginning of a queue, and reports whether it was elsewhere.
-func (s *spots) rewind(queue string) bool {
+// rewind goes back to the beginning of a queue.
+func (s *spots) rewind(queue string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.track(queue)
-	moved := t.at != begin()
-	t.back()
-	return moved
+	s.track(queue).back()
 }
 
-// lower goes back if the first of the jobs that came lies before.
+// lower goes back to the first of the jobs that came, if it lies before.
 func (s *spots) lower(r ring) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.all[string(r.Bell[1:])]
-	if t != nil && (spot{priority: r.Priority, runAt: r.RunAt}).compare(t.at) <= 0 {
-		t.back()
+	if t == nil {
+		return
+	}
+	t.rung = true
+	if first := (spot{priority: r.Priority, runAt: r.RunAt}); first.compare(t.at) <= 0 {
+		t.at = first
+		t.turn++
 	}
 }
 

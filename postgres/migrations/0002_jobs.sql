@@ -77,7 +77,6 @@ create table job_history (
 create index on job_history (id);
 create index on job_history (scraper, id) where scraper is not null;
 create index on job_history (scraper, fire_at) where fire_at is not null;
-create index on job_history using brin (finished_at);
 
 comment on table job_history is 'Jobs that ended, a partition a UTC day.';
 comment on column job_history.state is '5 succeeded, 6 failed, 7 dead, 8 cancelled.';
