@@ -19,13 +19,11 @@ func job() vedette.Job {
 	return vedette.Job{ID: vedette.NewID(time.Now()), Handler: "h", Queue: "q", MaxAttempts: 3}
 }
 
-func beat(t testing.TB, s *sqlite.Store, owner string, held ...vedette.Ref) []vedette.Order {
+func beat(t testing.TB, s *sqlite.Store, owner string) {
 	t.Helper()
-	orders, err := s.Queue().Beat(t.Context(), owner, time.Hour, held...)
-	if err != nil {
+	if _, err := s.Queue().Beat(t.Context(), owner, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	return orders
 }
 
 func claim(t testing.TB, s *sqlite.Store, owner string) vedette.Job {

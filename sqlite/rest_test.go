@@ -19,7 +19,7 @@ func logSize(t *testing.T, s *Store) int64 {
 
 func TestLogIsCopiedWhenNobodyWritesAndWrittenOver(t *testing.T) {
 	s := openNew(t)
-	jobs := make([]vedette.Job, 40_000)
+	jobs := make([]vedette.Job, 20_000)
 	for i := range jobs {
 		jobs[i] = newJob("q")
 	}
