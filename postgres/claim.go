@@ -133,9 +133,12 @@ type taking struct {
 // better of it each time.
 const mostRounds = 20
 
+// mostRipening is how long a claim makes ready what is due, so that it finds the most urgent of it.
+const mostRipening = 250 * time.Millisecond
+
 // take takes what there is at once. It goes on only behind jobs that have limits.
 func (q queue) take(ctx context.Context, owner string, n int, from []vedette.Want) ([]vedette.Job, error) {
-	if q.s.ripe.now() {
+	for begun := time.Now(); time.Since(begun) < mostRipening && q.s.ripe.now(); {
 		if _, err := q.ripen(ctx); err != nil {
 			return nil, err
 		}

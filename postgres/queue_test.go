@@ -309,3 +309,24 @@ func BenchmarkSingle(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
 }
+
+// TestWhoClaimsSeldomPassesOverNothingUrgent that has come due with much else: claims make ready
+// more of it than one statement does.
+func TestWhoClaimsSeldomPassesOverNothingUrgent(t *testing.T) {
+	const n = 5000
+	s, _ := openNew(t)
+	beatFor(t, s, "w")
+	due := time.Now().Add(2 * time.Second)
+	jobs := make([]vedette.Job, n)
+	for i := range jobs {
+		jobs[i] = plainJob(func(j *vedette.Job) { j.RunAt = due })
+	}
+	urgent := plainJob(func(j *vedette.Job) { j.RunAt, j.Priority = due.Add(time.Millisecond), -1 })
+	push(t, s, append(jobs, urgent)...)
+	time.Sleep(time.Until(urgent.RunAt) + 100*time.Millisecond)
+	for claims := 1; take(t, s, "w", 1)[0].ID != urgent.ID; claims++ {
+		if claims == 3 {
+			t.Fatal("three claims have passed over what is urgent")
+		}
+	}
+}
