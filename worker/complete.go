@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -14,7 +13,6 @@ import (
 const (
 	batchSize = 500                  // ends in one call at most
 	batchWait = 5 * time.Millisecond // between calls, while fewer wait
-	senders   = 2                    // calls at once, so that the next does not wait for this one's disk
 	// maxEnds is how many ends may wait before nothing more is claimed, until half of them
 	// are told.
 	maxEnds = 10_000
@@ -36,9 +34,8 @@ type completer struct {
 
 	// The Worker's lock guards the rest.
 	waiting []ending
-	spare   []ending  // empty: memory for those that wait while a batch has theirs
-	last    time.Time // when a batch was taken
-	n       int       // waiting or being told
+	spare   []ending // empty: memory for those that wait while a batch has theirs
+	n       int      // waiting or being told
 	full    bool
 	none    chan struct{} // is closed when n is 0; nil while nobody asks
 }
@@ -80,20 +77,12 @@ func (c *completer) flush(ctx context.Context) {
 
 // run tells of ends until ctx ends.
 func (c *completer) run(ctx context.Context) {
-	var all sync.WaitGroup
-	for range senders {
-		all.Go(func() { c.tell(ctx) })
-	}
-	all.Wait()
-}
-
-// tell is one of the senders.
-func (c *completer) tell(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for {
-		batch, wait := c.take()
+	for last := (time.Time{}); ; {
+		batch, wait := c.take(last)
 		if len(batch) > 0 {
+			last = time.Now()
 			c.send(ctx, batch)
 			c.told(batch)
 			continue
@@ -109,17 +98,16 @@ func (c *completer) tell(ctx context.Context) {
 }
 
 // take returns what is to be told now, or how long to wait for more.
-func (c *completer) take() ([]ending, time.Duration) {
+func (c *completer) take(last time.Time) ([]ending, time.Duration) {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
 	n := len(c.waiting)
 	if n == 0 {
 		return nil, time.Hour
 	}
-	if wait := batchWait - time.Since(c.last); wait > 0 && n < batchSize {
+	if wait := batchWait - time.Since(last); wait > 0 && n < batchSize {
 		return nil, wait
 	}
-	c.last = time.Now()
 	n = min(n, batchSize)
 	batch, rest := c.waiting[:n], c.waiting[n:]
 	c.waiting, c.spare = append(c.spare, rest...), nil //nolint:gocritic // the two change places
