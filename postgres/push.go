@@ -51,11 +51,15 @@ const (
 			and (u.fire_at is null or not exists (select from job_history as h where h.scraper = u.scraper and h.fire_at = u.fire_at))`
 
 	// Jobs that were pushed together have IDs near each other, of which history has few.
-	dropKnown = `delete from jobs as j using job_history as h
-		where h.id between $1 and $2 and h.id = j.id and j.id = any ($3::uuid[]) returning j.id`
-	dropKnownFar   = `delete from jobs as j using job_history as h where h.id = any ($1::uuid[]) and h.id = j.id returning j.id`
-	dropKnownFires = `delete from jobs as j using job_history as h
-		where j.id = any ($1::uuid[]) and j.fire_at is not null and h.scraper = j.scraper and h.fire_at = j.fire_at returning j.id`
+	dropKnown = `with x as (delete from jobs as j using job_history as h
+		where h.id between $1 and $2 and h.id = j.id and j.id = any ($3::uuid[])` + settleRest
+	dropKnownFar   = `with x as (delete from jobs as j using job_history as h where h.id = any ($1::uuid[]) and h.id = j.id` + settleRest
+	dropKnownFires = `with x as (delete from jobs as j using job_history as h
+		where j.id = any ($1::uuid[]) and j.fire_at is not null and h.scraper = j.scraper and h.fire_at = j.fire_at` + settleRest
+
+	// What a limit had let go in its place, it lets go to another.
+	settleRest = ` returning j.id, j.lane)
+		select array_agg(id), limits_settle(array_agg(distinct lane) filter (where lane is not null)) from x`
 
 	copyJobs = "copy jobs (id, priority, max_attempts, keep, queue, handler, scraper, body) from stdin with (format binary)"
 
@@ -219,15 +223,18 @@ func (p *pushing) insert(ctx context.Context, c *pgx.Conn) (out []vedette.ID, ri
 	for _, id := range added.ids(0) {
 		kept[id] = true
 	}
+	woken := added.texts(1)
 	for _, r := range found[at+1:] {
-		for _, one := range r.Rows {
-			delete(kept, cells(one).id(0))
+		known := cells(r.Rows[0])
+		for _, id := range known.ids(0) {
+			delete(kept, id)
 		}
+		woken = append(woken, known.texts(1)...)
 	}
 	if len(kept) < len(p.jobs) {
 		out, err = p.keptOut(ctx, c, kept)
 	}
-	return out, append(p.rings(kept, added.int(2)), promoted(added.texts(1))...), err
+	return out, append(p.rings(kept, added.int(2)), promoted(woken)...), err
 }
 
 // add returns the step that inserts. $1 to $12 are what all jobs have, the rest are their limits.
