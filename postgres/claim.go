@@ -41,15 +41,15 @@ func (s *Store) Queues() vedette.Queues { return queue{s} }
 // claims must live, and holds its row so that no Rescue can end its claims before
 // they are made; it does not where there is nothing to claim, so that looking writes nothing.
 const (
-	claimOne = `c%d as materialized (
-		select ctid, id, priority, run_at, lane from jobs
-		where state = 2 and epoch <= 0 and queue = $%d and (priority, run_at, id) >= ($%d, $%d, $%d)
+	claimOne = `%[1]s as materialized (
+		select ctid, id, priority, run_at, lane, $%[2]d::text as queue from jobs
+		where state = 2 and epoch <= 0 and queue = $%[2]d and (priority, run_at, id) >= ($%[3]d, $%[4]d, $%[5]d)
 			and not exists (select from pauses where queue = $%[2]d)%[8]s
 		order by priority, run_at, id
 		limit least($%[6]d, $2%[7]s)
 		for update skip locked), `
 
-	claimTail = `c as (%s), o as materialized (
+	claimTail = `o as materialized (
 		select beats, case when few then 3 else 2 end as state, case when few then name end as holder
 		from owners cross join (select count(*) < %d as few from c where lane is null) as n
 		where name = $1 and expires_at > clock_timestamp() and exists (select from c where lane is null)
@@ -77,13 +77,19 @@ const mostPrepared = 4
 func claimSQL(n int) string {
 	sql, union, before, free := "with ", []string{}, "", ""
 	for i := range n {
-		first := 4 + 5*i
-		sql += fmt.Sprintf(claimOne, i, first, first+2, first+3, first+4, first+1, before, free)
-		union = append(union, fmt.Sprintf("select *, $%d::text as queue from c%d", first, i))
-		before += fmt.Sprintf(" - (select count(*) from c%d)", i)
-		free += fmt.Sprintf(" and not exists (select from c%d where lane is not null)", i)
+		name, first := "c", 4+5*i
+		if n > 1 {
+			name = fmt.Sprintf("c%d", i)
+		}
+		sql += fmt.Sprintf(claimOne, name, first, first+2, first+3, first+4, first+1, before, free)
+		union = append(union, "select * from "+name)
+		before += fmt.Sprintf(" - (select count(*) from %s)", name)
+		free += fmt.Sprintf(" and not exists (select from %s where lane is not null)", name)
 	}
-	return sql + fmt.Sprintf(claimTail, strings.Join(union, " union all "), takenFrom)
+	if n > 1 {
+		sql += fmt.Sprintf("c as (%s), ", strings.Join(union, " union all "))
+	}
+	return sql + fmt.Sprintf(claimTail, takenFrom)
 }
 
 // Claim takes jobs, as [vedette.Queue] says.

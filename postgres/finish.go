@@ -31,10 +31,11 @@ const (
 
 	bury = `insert into job_history (id, finished_at, run_at, created_at, started_at, beat_at, epoch, attempt, keep, state, queue, handler,
 			owner, scraper, fire_at, cancel, result, error, body, attempts, said)
-		select x.id, greatest(now(), x.started_at), x.run_at, x.created_at, x.started_at, greatest(x.started_at, case when x.started_at is not null then o.beat_at end),
+		with o as materialized (select name, beat_at from owners where name = any (array(select distinct owner from x)))
+		select x.id, greatest(now(), x.started_at), x.run_at, x.created_at, x.started_at, greatest(x.started_at, (select beat_at from o where o.name = x.owner and x.started_at is not null)),
 			x.epoch, x.attempt, x.keep, x.state, x.queue, x.handler, x.owner, x.scraper, x.fire_at, x.cancel, x.result, x.error, x.body,
 			x.attempts, x.said
-		from x left join owners as o on o.name = x.owner`
+		from x`
 
 	// attemptThat begins what is kept of an attempt of jobs as j; state and error are to follow.
 	attemptThat = `jsonb_build_object('epoch', j.epoch, 'owner', j.owner, 'started_at', j.started_at, 'finished_at', greatest(now(), j.started_at), `

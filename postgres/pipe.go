@@ -120,6 +120,38 @@ func next(p *pgconn.Pipeline) (*pgconn.Result, error) {
 	if !ok {
 		return nil, errors.New("the server's answer ended early")
 	}
-	result := reader.Read()
-	return result, result.Err
+	return read(reader)
+}
+
+// chunk is how many bytes and values of rows share memory.
+const chunk = 8 << 10
+
+// read reads all rows as pgconn does, into memory that they share: an allocation a value would cost
+// more than all the rest.
+func read(r *pgconn.ResultReader) (*pgconn.Result, error) {
+	got := &pgconn.Result{}
+	buf := []byte{} // what is empty is not null
+	var cells [][]byte
+	for r.NextRow() {
+		values := r.Values()
+		if cap(cells)-len(cells) < len(values) {
+			cells = make([][]byte, 0, max(len(values), min(chunk/16, 16*cap(cells))))
+		}
+		first := len(cells)
+		for _, v := range values {
+			if v == nil {
+				cells = append(cells, nil)
+				continue
+			}
+			if cap(buf)-len(buf) < len(v) {
+				buf = make([]byte, 0, max(len(v), min(chunk, 16*cap(buf))))
+			}
+			at := len(buf)
+			buf = append(buf, v...)
+			cells = append(cells, buf[at:len(buf):len(buf)])
+		}
+		got.Rows = append(got.Rows, cells[first:len(cells):len(cells)])
+	}
+	got.CommandTag, got.Err = r.Close()
+	return got, got.Err
 }

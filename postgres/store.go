@@ -152,6 +152,10 @@ func (s *Store) update(ctx context.Context, f func(*pgx.Conn) error) error {
 			if err != nil {
 				rollback(ctx, c)
 			}
+			if codeOf(err) == checkViolation {
+				// One that learned of the days while another attached one may never see that.
+				_ = c.Close(ctx)
+			}
 			return err
 		})
 		if code := codeOf(err); code != serialization && code != deadlock || tries == 8 || wait.Wait(ctx) != nil {

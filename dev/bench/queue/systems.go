@@ -24,7 +24,7 @@ const (
 func systems() []system {
 	return []system{
 		{name: "river postgres", needs: postgresURL, open: riverPostgres(tunedRiver)},
-		{name: "vedette postgres", needs: postgresURL, beside: "river postgres", open: ours(openPostgres, 1000)},
+		{name: "vedette postgres", needs: postgresURL, beside: "river postgres", open: ours(openPostgres, 2000)},
 		{name: "river postgres default", brief: true, needs: postgresURL, open: riverPostgres(defaultRiver)},
 		{name: "vedette postgres default", brief: true, needs: postgresURL, beside: "river postgres default", open: ours(openPostgres, 0)},
 		{name: "river postgres 1 a call", needs: postgresURL, brief: true, open: riverPostgres(singleRiver)},
