@@ -16,6 +16,7 @@ func limitCases() map[string]func(*desk) {
 		"counts a key over all queues":           testLimitQueues,
 		"goes by the limit of each job":          testLimitMixed,
 		"frees a slot with every exit":           testLimitExits,
+		"gives no slot to what is known":         testLimitKnown,
 		"is kept by 64 claimers":                 testLimitRace,
 		"starts in order when slots free":        testLimitOrder,
 		"paces the starts of a key":              testRate,
@@ -87,6 +88,16 @@ func testLimitMixed(d *desk) {
 	d.finish(end(first[0], vedette.JobSucceeded))
 	wantJobs(d.t, "when two run", d.claim("w", 5), another)
 	d.cancel("enough", strict.ID)
+}
+
+// testLimitKnown pushes a job anew that has ended, before one that waits for the same limit.
+func testLimitKnown(d *desk) {
+	known := d.one(limited("k", 1))
+	d.finish(end(d.own("w"), vedette.JobSucceeded))
+	next := d.job(limited("k", 1))
+	d.push(known, next)
+	d.beat("w", time.Hour)
+	wantJobs(d.t, "behind a job that is known", d.claim("w", 5), next)
 }
 
 // testLimitExits leaves the state started in every way there is: none may keep the slot.

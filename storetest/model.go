@@ -314,6 +314,9 @@ func (m *mirror) loseOne() {
 	rescued := map[vedette.ID]bool{}
 	for _, j := range m.rescue(m.leader) {
 		rescued[j.ID] = true
+		if own := m.find(j.ID); own != nil && own.Owner != owner && own.Cancel != "" { // where the test has stood still
+			m.ended(own, vedette.End{State: vedette.JobCancelled})
+		}
 	}
 	for _, ref := range held {
 		j := m.find(ref.Job)

@@ -274,12 +274,14 @@ func testChangesMissNothing[K ~string, T any](t *testing.T, r registry[K, T]) {
 			}
 		})
 	}
-	go func() {
+	var last sync.WaitGroup
+	last.Go(func() {
 		done.Wait()
 		if err := r.Put(t.Context(), r.kind.make("end")); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+	defer last.Wait()
 	seen := map[K]int64{}
 	for rev := int64(0); seen["end"] == 0; {
 		now, gone, next, err := r.Changes(t.Context(), rev)
