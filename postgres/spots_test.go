@@ -53,8 +53,10 @@ func TestSpotsGoBack(t *testing.T) {
 		rung bool
 		back bool
 	}{
-		{minAge / 2, false, false}, {minAge / 2, true, false},
-		{minAge + time.Millisecond, true, false}, {minAge + time.Millisecond, false, true},
+		{minAge / 2, false, false},
+		{minAge / 2, true, false},
+		{minAge + time.Millisecond, true, false},
+		{minAge + time.Millisecond, false, true},
 		{maxAge + time.Millisecond, true, true},
 	} {
 		track.at, track.since, track.rung = end(), time.Now().Add(-c.age), c.rung
