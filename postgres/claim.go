@@ -37,9 +37,9 @@ func (s *Store) Queues() vedette.Queues { return queue{s} }
 // unless another has it, of each queue as many as those before leave room for. Candidates without
 // limits are started, the others are told of: limits_enter starts them, and then the claim goes on,
 // with the next queue at the earliest. What is locked stays where it is, so its place in the table
-// names it; to ask for its state again would let the planner look through all that is ready instead. Whoever
-// claims must live, and holds its row so that no Rescue can end its claims before
-// they are made; it does not where there is nothing to claim, so that looking writes nothing.
+// names it; to ask for its state again would let the planner look through all that is ready instead.
+// Whoever claims must live, and holds its row so that no Rescue can end its claims before they are
+// made; it does not where there is nothing to claim, so that looking writes nothing.
 const (
 	claimOne = `%[1]s as materialized (
 		select ctid, id, priority, run_at, lane, $%[2]d::text as queue from jobs

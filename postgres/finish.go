@@ -32,8 +32,8 @@ const (
 	bury = `insert into job_history (id, finished_at, run_at, created_at, started_at, beat_at, epoch, attempt, keep, state, queue, handler,
 			owner, scraper, fire_at, cancel, result, error, body, attempts, said)
 		with o as materialized (select name, beat_at from owners where name = any (array(select distinct owner from x)))
-		select x.id, greatest(now(), x.started_at), x.run_at, x.created_at, x.started_at, greatest(x.started_at, (select beat_at from o where o.name = x.owner and x.started_at is not null)),
-			x.epoch, x.attempt, x.keep, x.state, x.queue, x.handler, x.owner, x.scraper, x.fire_at, x.cancel, x.result, x.error, x.body,
+		select x.id, greatest(now(), x.started_at), x.run_at, x.created_at, x.started_at,
+			greatest(x.started_at, (select beat_at from o where o.name = x.owner and x.started_at is not null)), x.epoch, x.attempt, x.keep, x.state, x.queue, x.handler, x.owner, x.scraper, x.fire_at, x.cancel, x.result, x.error, x.body,
 			x.attempts, x.said
 		from x`
 
