@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -69,7 +68,8 @@ func (s *Store) Monitors() vedette.Monitors {
 
 // Close ends the connections. Calls that wait end with an error.
 func (s *Store) Close() error {
-	if err := errors.Join(s.wakes.close(), s.db.Close()); err != nil {
+	s.wakes.close()
+	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close redis: %w", err)
 	}
 	return nil

@@ -40,12 +40,12 @@ type wakes struct {
 	stop   context.CancelFunc
 	work   sync.WaitGroup
 	change chan struct{} // that the rooms, or what is to be sent, are others than before
+	sub    *redis.PubSub // run's own; nil until somebody waits
 
 	mu    sync.Mutex
 	rooms map[string][]*waiter
 	edges map[string]bool // queues told of lately, and whether there was more since
 	out   []string        // to be sent
-	sub   *redis.PubSub   // nil until somebody waits
 }
 
 // A waiter waits for news of some rooms.
@@ -222,6 +222,7 @@ func (w *wakes) begin(queue string, owed bool) {
 
 // run sends notifications, and keeps the subscription to the rooms in which somebody waits.
 func (w *wakes) run() {
+	defer w.unsubscribe()
 	told := map[string]bool{}
 	for {
 		select {
@@ -279,14 +280,19 @@ func (w *wakes) subscribe(told, want map[string]bool) {
 
 // subscription returns the one there is, on a connection of its own.
 func (w *wakes) subscription() *redis.PubSub {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.sub == nil {
 		w.sub = w.db.Subscribe(w.ctx)
 		heard := w.sub.ChannelWithSubscriptions()
 		w.work.Go(func() { w.hear(heard) })
 	}
 	return w.sub
+}
+
+// unsubscribe ends the subscription, if there is one, and with it what hears.
+func (w *wakes) unsubscribe() {
+	if w.sub != nil {
+		_ = w.sub.Close() // its connection is of no more use
+	}
 }
 
 // hear wakes who waits for what is told by others. A subscription that begins, or begins again, may
@@ -304,15 +310,7 @@ func (w *wakes) hear(heard <-chan any) {
 	}
 }
 
-func (w *wakes) close() error {
+func (w *wakes) close() {
 	w.stop()
-	w.mu.Lock()
-	sub := w.sub
-	w.mu.Unlock()
-	var err error
-	if sub != nil {
-		err = sub.Close()
-	}
 	w.work.Wait()
-	return err
 }

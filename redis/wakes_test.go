@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -69,6 +70,26 @@ func TestWhoLeavesPassesOn(t *testing.T) {
 	w.leave(follower)
 	if len(w.rooms["feed:t"]) != 0 || len(w.rooms["queue:q"]) != 0 {
 		t.Errorf("left: %v", w.rooms)
+	}
+}
+
+// TestClosesAmidASubscription closes while what runs is at any point of its way to the first subscription.
+func TestClosesAmidASubscription(t *testing.T) {
+	db := openAt(t, place(t), Options{}).db
+	for i := range 300 {
+		w := newWakes(db, "amid", slog.New(slog.DiscardHandler))
+		w.join("queue:q")
+		time.Sleep(time.Duration(i) * time.Microsecond)
+		closed := make(chan struct{})
+		go func() {
+			w.close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("not closed %dus after somebody waited", i)
+		}
 	}
 }
 
