@@ -90,7 +90,7 @@ type Job struct {
 	Error      string    `json:"error,omitempty"` // of the last attempt that failed
 	CreatedAt  time.Time `json:"created_at"`
 	StartedAt  time.Time `json:"started_at,omitzero"`
-	BeatAt     time.Time `json:"heartbeat_at,omitzero"`
+	BeatAt     time.Time `json:"heartbeat_at,omitzero"` // when its owner was last heard of, be it that it ended
 	FinishedAt time.Time `json:"finished_at,omitzero"`
 	// Attempts are those that ended, oldest first. [Jobs.Get] alone fills it.
 	Attempts []Attempt `json:"attempts,omitempty"`

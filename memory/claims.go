@@ -134,6 +134,7 @@ func (q *queue) end(j *job, e vedette.End, now time.Time) {
 		state = vedette.JobDead
 	}
 	last := q.take(j, now)
+	j.BeatAt = last.FinishedAt
 	j.Result, j.Error = cmp.Or(e.Result, j.Result), cmp.Or(e.Error, j.Error)
 	if state == vedette.JobPending {
 		j.Attempt--

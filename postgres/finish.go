@@ -23,17 +23,19 @@ const (
 		returning ` + jobColumns + `, j.lane, j.epoch, u.state, coalesce(u.result, j.result) as result, coalesce(u.error, j.error) as error,
 			case when j.attempts is not null then j.attempts || ` + attemptThat + `'state', ` + stateName + `, 'error', coalesce(u.error, '')) end as attempts,
 			j.said
-	), h as (` + bury + `)
+	), h as (` + buryAsSaid + `)
 	select count(*), null, limits_leave(array_agg(lane) filter (where lane is not null)) from x`
 
 	// jobColumns are what a job takes along into history as it is, of jobs as j.
 	jobColumns = "j.id, j.run_at, j.created_at, j.started_at, j.attempt, j.keep, j.queue, j.handler, j.owner, j.scraper, j.fire_at, j.cancel, j.body"
 
-	bury = `insert into job_history (id, finished_at, run_at, created_at, started_at, beat_at, epoch, attempt, keep, state, queue, handler,
+	// bury makes x history. An owner who said so was heard of at the end, any other when it has last beaten.
+	bury       = buryInto + "greatest(x.started_at, (select beat_at from owners where name = x.owner and x.started_at is not null))" + buryRest
+	buryAsSaid = buryInto + "greatest(now(), x.started_at)" + buryRest
+	buryInto   = `insert into job_history (id, finished_at, run_at, created_at, started_at, beat_at, epoch, attempt, keep, state, queue, handler,
 			owner, scraper, fire_at, cancel, result, error, body, attempts, said)
-		with o as materialized (select name, beat_at from owners where name = any (array(select distinct owner from x)))
-		select x.id, greatest(now(), x.started_at), x.run_at, x.created_at, x.started_at,
-			greatest(x.started_at, (select beat_at from o where o.name = x.owner and x.started_at is not null)), x.epoch, x.attempt, x.keep, x.state, x.queue, x.handler, x.owner, x.scraper, x.fire_at, x.cancel, x.result, x.error, x.body,
+		select x.id, greatest(now(), x.started_at), x.run_at, x.created_at, x.started_at, `
+	buryRest = `, x.epoch, x.attempt, x.keep, x.state, x.queue, x.handler, x.owner, x.scraper, x.fire_at, x.cancel, x.result, x.error, x.body,
 			x.attempts, x.said
 		from x`
 
@@ -56,7 +58,7 @@ const (
 		returning ` + jobColumns + `, j.lane, j.epoch, u.state, coalesce(u.result, j.result) as result, coalesce(u.error, j.error) as error,
 			coalesce(j.attempts, '[]') || ` + attemptThat + `'state', ` + stateName + `, 'error', coalesce(u.error, '')) as attempts,
 			` + saidMore + ` as said
-	), h as (` + bury + `)
+	), h as (` + buryAsSaid + `)
 	select array_agg(id), array_agg(epoch), limits_leave(array_agg(lane) filter (where lane is not null)) from x`
 
 	runAgain = `with x as (

@@ -124,7 +124,7 @@ func (q queue) Finish(ctx context.Context, ends ...vedette.End) (stale []vedette
 func (q queue) finishMany(ctx context.Context, ends []vedette.End, args []any) (stale []vedette.Ref, err error) {
 	for from := 0; from < len(args) || from == 0; {
 		to, size := from, 0
-		for to < len(args) && to-from < pieceJobs && (to == from || size < pieceBytes) {
+		for to < len(args) && to-from < pieceEnds && (to == from || size < pieceBytes) {
 			size += len(args[to].([]byte))
 			to++
 		}

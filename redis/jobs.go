@@ -25,6 +25,7 @@ type queue struct{ s *Store }
 // One call of the server is held to pieces, so that others need not wait for long.
 const (
 	pieceJobs  = 1000
+	pieceEnds  = 500
 	pieceBytes = 1 << 20
 )
 

@@ -144,6 +144,8 @@ func (t *tx) vacated(r *row, state vedette.JobState, last *tail) error {
 	}
 	if r.taken {
 		r.epoch++
+	} else {
+		o.beat = t.now
 	}
 	if state != vedette.JobPending && state != vedette.JobRetrying {
 		r.state = pack.JobStateNum(state)

@@ -150,8 +150,8 @@ func testClaimFields(d *desk) {
 		d.t.Errorf("beat at %v after another beat, was %v", again.BeatAt, got.BeatAt)
 	}
 	d.finish(end(got, vedette.JobSucceeded))
-	if again := d.get(got.ID); !again.BeatAt.After(got.BeatAt) {
-		d.t.Errorf("beat at %v when it has ended, was later", again.BeatAt)
+	if again := d.get(got.ID); !again.BeatAt.Equal(again.FinishedAt) {
+		d.t.Errorf("beat at %v, want when it has ended, %v", again.BeatAt, again.FinishedAt)
 	}
 }
 

@@ -208,6 +208,7 @@ local function finish(j, state, at, result, why, unheard)
 		state = DEAD
 	end
 	take(j)
+	j.beaten = unheard and j.beaten or now
 	-- The attempt of a job that is history says no more than the job, unless an older error stays.
 	j.last = state > RETRYING and (why ~= '' or j.error == '') and not unheard
 	j.said = said
