@@ -19,6 +19,7 @@ func TestClaimOfABuriedLifeIsNotHeldForEver(t *testing.T) {
 	l := &life{owner: "w", values: t.Context()}
 	l.ctx, l.end = context.WithCancelCause(t.Context())
 	runs := []*run{w.newRun(l, vedette.Job{ID: vedette.NewID(time.Now()), Handler: "h", Timeout: time.Hour}, time.Now())}
+	w.running = len(runs) // as reserve counted them
 	w.over(l)
 	w.bury(l)
 	if w.begin(l, runs) || len(w.held) != 0 || w.Running() != 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vedettehq/vedette"
@@ -21,8 +22,11 @@ type asked struct {
 	cancel context.CancelFunc
 }
 
-// claims takes jobs and starts them, until ctx ends.
+// claims takes jobs and starts them, until ctx ends. What was claimed is started while the next claim
+// is under way.
 func (w *Worker) claims(ctx context.Context) {
+	var starting sync.WaitGroup
+	defer starting.Wait()
 	back := retry.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 	for failed := false; ; {
 		a := w.room(ctx)
@@ -30,7 +34,10 @@ func (w *Worker) claims(ctx context.Context) {
 			return
 		}
 		jobs, err := w.claim(ctx, a)
-		w.start(ctx, a.life, jobs)
+		if began := time.Now(); w.reserve(a.life, jobs) {
+			starting.Wait() // what was claimed first starts first
+			starting.Go(func() { w.start(ctx, a.life, jobs, began) })
+		}
 		switch {
 		case err == nil:
 			back.Reset()
@@ -149,16 +156,28 @@ func draw(open []share, n int, u float64, most func(share) int) []vedette.Want {
 	return wants
 }
 
-// start runs claimed jobs, or gives them back if the worker stops.
-func (w *Worker) start(ctx context.Context, l *life, jobs []vedette.Job) {
+// reserve takes slots for claimed jobs. It reports false if there are none, or their life is over.
+func (w *Worker) reserve(l *life, jobs []vedette.Job) bool {
 	if len(jobs) == 0 {
-		return
+		return false
 	}
 	if !w.trusted(l) {
 		w.over(l)
-		return
+		return false
 	}
-	began := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running += len(jobs)
+	for i := range jobs {
+		if s := w.place(jobs[i].Queue); s >= 0 {
+			w.shares[s].running++
+		}
+	}
+	return true
+}
+
+// start runs jobs that have their slots, or gives them back if the worker stops.
+func (w *Worker) start(ctx context.Context, l *life, jobs []vedette.Job, began time.Time) {
 	runs := make([]*run, len(jobs))
 	for i, j := range jobs {
 		runs[i] = w.newRun(l, j, began)
@@ -176,23 +195,20 @@ func (w *Worker) start(ctx context.Context, l *life, jobs []vedette.Job) {
 	}
 }
 
-// begin takes slots for runs. It reports false, and drops them, if their life is over: who buried it
-// would not come again for them.
+// begin counts runs among the held. It reports false, and drops them, if their life is over: who buried
+// it would not come again for them.
 func (w *Worker) begin(l *life, runs []*run) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if l.ctx.Err() != nil {
 		for _, r := range runs {
 			r.drop()
+			w.release(r)
 		}
 		return false
 	}
-	w.running += len(runs)
 	for _, r := range runs {
 		w.hold(r)
-		if r.share >= 0 {
-			w.shares[r.share].running++
-		}
 	}
 	return true
 }

@@ -149,6 +149,7 @@ func TestLightQueueHasNoMoreThanItsConcurrency(t *testing.T) {
 			c.Queues = []worker.Share{{Queue: "a", Concurrency: 3}, {Queue: "b", Weight: 1000}}
 		})
 		g.fill(30, "a")
+		time.Sleep(250 * time.Millisecond) // from there on no end is on its way
 		for range 9 {
 			synctest.Wait()
 			if n := g.work.Running(); n != 3 {
