@@ -98,14 +98,17 @@ func TestPruneLeavesADayThatIsRead(t *testing.T) {
 	if err := script(t.Context(), reader, "commit"); err != nil {
 		t.Fatal(err)
 	}
-	for more := true; more; {
-		var err error
-		if more, err = s.Prune(t.Context(), now, keep); err != nil {
+	// The server may look at the table itself for a while, as its autovacuum does.
+	for late := time.Now().Add(time.Minute); slices.Contains(dayNames(t, c), "results_20260301"); {
+		if _, err := s.Prune(t.Context(), now, keep); err != nil {
 			t.Fatal(err)
 		}
+		if time.Now().After(late) {
+			t.Fatal("the day stays although nobody reads it")
+		}
 	}
-	if got := dayNames(t, c); slices.Contains(got, "results_20260301") || !slices.Contains(got, "results_20260304") {
-		t.Errorf("tables %v, want that of 1 March dropped and that of the 4th kept", got)
+	if got := dayNames(t, c); !slices.Contains(got, "results_20260304") {
+		t.Errorf("tables %v, want that of the 4th kept", got)
 	}
 	write(t, s, found(looks("a", noon, 5, time.Second)...)) // the day comes back on demand
 	if got := history(t, s, "a", 100); len(got) != 10 {
