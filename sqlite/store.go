@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/retry"
 )
 
 var (
@@ -91,6 +92,7 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 		nums: map[vedette.MonitorID]int64{}, hours: map[int64]int64{}, sweeps: map[string]place{},
 		queues: map[string]int64{}, closed: make(chan struct{}),
 	}
+	s.again = retry.Backoff{Min: poll, Max: lateMost}
 	s.monitors, s.scrapers = newMonitors(s), newScrapers(s)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -8,10 +8,14 @@ import (
 	"time"
 
 	"github.com/vedettehq/vedette"
+	"github.com/vedettehq/vedette/internal/retry"
 )
 
 // poll is how often those who wait look for what another process changed.
 const poll = 200 * time.Millisecond
+
+// lateMost is how long a look that fails, as on a full disk, waits for the next one.
+const lateMost = 5 * time.Second
 
 // net is how often those who wait for jobs look for them although nothing told them to: the
 // clock may have been set.
@@ -22,10 +26,11 @@ const net = time.Second
 type waiting struct {
 	claimers []*claimer
 	timer    *time.Timer
-	behind   bool      // there is more to be promoted than the last transaction did
-	due      int64     // when time alone makes something ready next, 0 is never
-	looked   time.Time // for the last time
-	version  int64     // of the file, when other processes changed it last
+	again    retry.Backoff // of the timer, while what it does fails
+	behind   bool          // there is more to be promoted than the last transaction did
+	due      int64         // when time alone makes something ready next, 0 is never
+	looked   time.Time     // for the last time
+	version  int64         // of the file, when other processes changed it last
 }
 
 // await waits until c has jobs, or an error.
@@ -126,13 +131,26 @@ func (s *Store) tick() {
 		return
 	}
 	s.version = version
-	s.mu.Lock()
-	s.calls = append(s.calls, &call{done: make(chan struct{}), do: func(t *tx) error {
+	look := &call{done: make(chan struct{}), do: func(t *tx) error {
 		t.ready = true
 		return t.promote()
-	}})
+	}}
+	s.mu.Lock()
+	s.calls = append(s.calls, look)
 	s.mu.Unlock()
 	s.commit(w)
+	select {
+	case <-look.done:
+	default:
+		return // it waits for the next transaction
+	}
+	if look.err == nil {
+		s.again.Reset()
+		return
+	}
+	wait := s.again.Next()
+	s.log.Warn("cannot look for jobs that are due, trying again", "in", wait, "err", look.err)
+	s.timer.Reset(wait)
 }
 
 // abandon ends all waits, for good.

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	batchSize = 1000                  // ends in one call at most
+	batchSize = 1000                 // ends in one call at most
 	batchWait = 5 * time.Millisecond // between calls, while fewer wait
 	// maxEnds is how many ends may wait before nothing more is claimed, until half of them
 	// are told.
