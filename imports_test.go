@@ -30,7 +30,7 @@ var mayImport = map[string]string{
 	"record": ". verdict sketch when internal/hold internal/retry internal/batch",
 
 	// backends: never each other
-	"memory": ".", "sqlite": ". internal/pack", "postgres": ". internal/group internal/pack internal/retry",
+	"memory": ".", "sqlite": ". internal/pack internal/retry", "postgres": ". internal/group internal/pack internal/retry",
 	"redis": ". internal/group internal/pack internal/retry",
 	"kafka": ". internal/retry", "codec": ".", "spool": ". internal/retry",
 
