@@ -91,8 +91,8 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 		writer: make(chan *conn, 1), copier: make(chan *conn, 1), readers: make(chan *conn, max(4, runtime.NumCPU())),
 		nums: map[vedette.MonitorID]int64{}, hours: map[int64]int64{}, sweeps: map[string]place{},
 		queues: map[string]int64{}, closed: make(chan struct{}),
+		waiting: waiting{again: retry.Backoff{Min: poll, Max: lateMost}},
 	}
-	s.again = retry.Backoff{Min: poll, Max: lateMost}
 	s.monitors, s.scrapers = newMonitors(s), newScrapers(s)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
