@@ -25,7 +25,7 @@ type queue struct{ s *Store }
 // One call of the server is held to pieces, so that others need not wait for long.
 const (
 	pieceJobs  = 1000
-	pieceEnds  = 500
+	pieceEnds  = 500 // an end costs more than a claim, and those who claim wait for it
 	pieceBytes = 1 << 20
 )
 
